@@ -1,0 +1,91 @@
+/* model.h - a transformer: hyper-parameters, flags that tell families apart, weights by layer.
+ *
+ * A family is a row of data (weights.c), never a copy of the forward pass. Weights are borrowed
+ * from the mapped file in their stored type.
+ * Thread: any after open (immutable). SPDX-License-Identifier: Apache-2.0 */
+#ifndef ENGINE_MODEL_H
+#define ENGINE_MODEL_H
+
+#include "configs/error.h"
+#include "engine/formats/gguf.h"
+#include "kernels/backend.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum rope_scaling {
+    ROPE_SCALING_NONE,
+    ROPE_SCALING_LINEAR,
+    ROPE_SCALING_YARN,
+    ROPE_SCALING_LLAMA3, /* given in GGUF as the tensor rope_freqs.weight */
+};
+
+struct model_params {
+    const char *architecture; /* "llama", "qwen2", "qwen3" */
+    uint32_t layer_count;
+    uint32_t dim;
+    uint32_t head_count;
+    uint32_t kv_head_count;
+    uint32_t head_dim;
+    uint32_t ffn_dim;
+    uint32_t vocab_count;
+    uint32_t context_tokens; /* as trained, scaling included */
+    float norm_epsilon;
+    enum rope_style rope_style;
+    uint32_t rotary_dim;
+    float rope_theta;
+    enum rope_scaling rope_scaling;
+    float rope_factor;             /* position scale of linear and YaRN: > 0 */
+    uint32_t rope_original_tokens; /* context before scaling: YaRN */
+    float yarn_attention_factor;
+    float yarn_beta_fast;
+    float yarn_beta_slow;
+    bool qkv_bias;
+    bool qk_norm; /* RMSNorm over each head's q and k */
+    enum activation activation;
+};
+
+struct model_layer {
+    struct tensor attention_norm; /* [dim] f32 */
+    struct tensor q;              /* [head_count * head_dim, dim] */
+    struct tensor k;              /* [kv_head_count * head_dim, dim] */
+    struct tensor v;              /* [kv_head_count * head_dim, dim] */
+    struct tensor q_bias;         /* [head_count * head_dim] f32, or absent */
+    struct tensor k_bias;
+    struct tensor v_bias;
+    struct tensor q_norm;           /* [head_dim] f32, or absent */
+    struct tensor k_norm;           /* [head_dim] f32, or absent */
+    struct tensor attention_output; /* [dim, head_count * head_dim] */
+    struct tensor ffn_norm;         /* [dim] f32 */
+    struct tensor ffn_gate;         /* [ffn_dim, dim] */
+    struct tensor ffn_up;           /* [ffn_dim, dim] */
+    struct tensor ffn_down;         /* [dim, ffn_dim] */
+};
+
+struct model {
+    struct model_params params;
+    struct tensor embedding;    /* [vocab, dim] */
+    struct tensor output_norm;  /* [dim] f32 */
+    struct tensor output;       /* [vocab, dim]; the embedding again when tied */
+    struct tensor rope_factors; /* [rotary_dim / 2] f32 frequency divisors, or absent */
+    struct model_layer *layers; /* [layer_count] */
+    float *converted;           /* norms and biases that the file stores in another type, as f32 */
+    uint64_t parameter_count;
+    uint64_t weight_bytes;
+};
+
+/* Reads hyper-parameters alone: for --plan and messages. */
+enum status model_read_params(struct model_params *params, const struct gguf *file,
+                              struct error *err);
+
+/* Binds every tensor; unknown architectures, missing or misshapen tensors are refused by name.
+ * file is borrowed for the model's life. */
+enum status model_open(struct model *model, const struct gguf *file, struct backend *be,
+                       struct error *err);
+void model_close(struct model *model);
+
+/* The angle per position of each rotary pair, scaling applied, and the factor on cos and sin
+ * (YaRN). out: [rotary_dim / 2]. */
+void model_rope_frequencies(const struct model *model, double *out, double *magnitude);
+
+#endif

@@ -1,0 +1,209 @@
+/* backend.h - a device: its memory, and the arithmetic of a transformer step.
+ *
+ * Batch invariance: the numbers an op writes for one row depend on that row's inputs alone, bit
+ * for bit on the CPU: not on row_count, nor on the other rows, the thread count, or where KV
+ * blocks lie. Each output element has one fixed order of additions.
+ * Ops return nothing: device work is asynchronous. A backend keeps its first failure and
+ * `synchronize` returns it. No member of backend_ops is NULL. All rows are dense, row-major.
+ * Ownership: every pointer in an args struct is borrowed until the next `synchronize`.
+ * Thread: engine. SPDX-License-Identifier: Apache-2.0 */
+#ifndef KERNELS_BACKEND_H
+#define KERNELS_BACKEND_H
+
+#include "configs/error.h"
+#include "kernels/tensor.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct backend;
+
+/* How many instructions the CPU backend may use; a cap, so that every table runs on one machine. */
+enum isa {
+    ISA_SCALAR,
+    ISA_AVX2,
+    ISA_AVX512,
+    ISA_AUTO, /* the best this processor has */
+};
+
+struct backend_options {
+    const char *name;      /* "cpu" */
+    uint32_t thread_count; /* workers, the caller's thread included; 1..LIMIT_THREADS */
+    enum isa isa_max;
+};
+
+/* Embedding rows: out[i] = table[token_ids[i]] * scale. */
+struct embed_args {
+    float *out;                 /* [row_count, dim] f32 */
+    const struct tensor *table; /* [vocab, dim] any dtype */
+    const uint32_t *token_ids;  /* [row_count], each < vocab */
+    uint32_t row_count;
+    float scale; /* 1 for most families */
+};
+
+/* out = in / sqrt(mean(in^2) + epsilon) * weight, row by row. out may be in. Also used for q/k
+ * norm, where a row is one head. */
+struct rmsnorm_args {
+    float *out;          /* [row_count, dim] f32 */
+    const float *in;     /* [row_count, dim] f32 */
+    const float *weight; /* [dim] f32 */
+    uint32_t row_count;
+    uint32_t dim;
+    float epsilon;
+};
+
+/* out = in x weight^T (+ bias) (+ residual). f32 accumulation. out may be residual, not in. */
+struct matmul_args {
+    float *out;                  /* [row_count, out_dim] f32 */
+    const float *in;             /* [row_count, in_dim] f32 */
+    const struct tensor *weight; /* [out_dim, in_dim] any dtype */
+    const float *bias;           /* [out_dim] f32, or NULL */
+    const float *residual;       /* [row_count, out_dim] f32, or NULL */
+    uint32_t row_count;
+};
+
+/* How the pairs that rotary embedding turns are laid out in a head. */
+enum rope_style {
+    ROPE_NEIGHBOURS, /* (2i, 2i + 1): Llama in GGUF */
+    ROPE_HALVES,     /* (i, i + rotary_dim / 2): NeoX, Qwen, Hugging Face checkpoints */
+};
+
+/* Rotates x in place. The angles are made once a step, for all layers, from the positions. */
+struct rope_args {
+    float *x;         /* [row_count, head_count, head_dim] f32 */
+    const float *cos; /* [row_count, rotary_dim / 2] f32 */
+    const float *sin; /* [row_count, rotary_dim / 2] f32 */
+    uint32_t row_count;
+    uint32_t head_count;
+    uint32_t head_dim;
+    uint32_t rotary_dim; /* even, <= head_dim; values beyond pass through */
+    enum rope_style style;
+};
+
+/* One layer of the paged cache, as every kernel sees it. Block b, head h, token t of the block
+ * start at keys + ((b * kv_head_count + h) * block_tokens + t) * head_dim values; values alike. */
+struct kv_layer {
+    void *keys;       /* [block_count, kv_head_count, block_tokens, head_dim] */
+    void *values;     /* the same shape */
+    enum dtype dtype; /* DTYPE_F32, DTYPE_F16 or DTYPE_BF16 */
+    uint32_t block_count;
+    uint32_t block_tokens;
+    uint32_t kv_head_count;
+    uint32_t head_dim;
+};
+
+/* Stores new keys and values. slot = block_id * block_tokens + offset; slots are distinct. */
+struct kv_write_args {
+    const struct kv_layer *kv;
+    const float *keys;     /* [row_count, kv_head_count, head_dim] f32 */
+    const float *values;   /* the same shape */
+    const uint32_t *slots; /* [row_count] */
+    uint32_t row_count;
+};
+
+/* One request's stretch of the batch: rows first_row .. first_row + row_count - 1 stand at
+ * positions start, start + 1, ... and row i sees the keys of positions 0 .. start + i. */
+struct attention_span {
+    uint32_t first_row;
+    uint32_t row_count;
+    uint32_t start;
+    const uint32_t *block_ids; /* covers positions 0 .. start + row_count - 1 */
+};
+
+/* Causal grouped-query attention through block tables. Keys are reduced over ranges of fixed
+ * absolute position (ATTENTION_RANGE_TOKENS), each giving (output, log-sum-exp), and the ranges
+ * are merged in ascending order, whatever the split among threads. */
+struct attention_args {
+    float *out;     /* [row_count, head_count, head_dim] f32 */
+    float *lse;     /* [row_count, head_count] f32 log-sum-exp of the scaled scores, or NULL */
+    const float *q; /* [row_count, head_count, head_dim] f32 */
+    const struct kv_layer *kv;
+    const struct attention_span *spans; /* [span_count], disjoint row ranges */
+    uint32_t span_count;
+    uint32_t head_count; /* a multiple of kv->kv_head_count */
+    float scale;         /* usually 1 / sqrt(head_dim) */
+    uint32_t window;     /* only the last `window` positions are seen; 0 = all */
+};
+
+enum {
+    ATTENTION_RANGE_TOKENS = 256
+};
+
+/* Merges two partial attentions over disjoint key sets into a; either may be empty (lse -inf). */
+struct attention_merge_args {
+    float *out_a;       /* [row_count, head_count, head_dim] f32, in and out */
+    float *lse_a;       /* [row_count, head_count] f32, in and out */
+    const float *out_b; /* [row_count, head_count, head_dim] f32 */
+    const float *lse_b; /* [row_count, head_count] f32 */
+    uint32_t row_count;
+    uint32_t head_count;
+    uint32_t head_dim;
+};
+
+enum activation {
+    ACTIVATION_SILU,
+    ACTIVATION_GELU_TANH,
+};
+
+/* out = activation(gate) * up, element by element. out may be gate. */
+struct gated_activation_args {
+    float *out;        /* [row_count, dim] f32 */
+    const float *gate; /* [row_count, dim] f32 */
+    const float *up;   /* [row_count, dim] f32 */
+    uint32_t row_count;
+    uint32_t dim;
+    enum activation activation;
+};
+
+/* out[i] = in[rows[i]]: the rows whose logits are wanted. */
+struct gather_rows_args {
+    float *out;           /* [row_count, dim] f32 */
+    const float *in;      /* [any, dim] f32 */
+    const uint32_t *rows; /* [row_count] */
+    uint32_t row_count;
+    uint32_t dim;
+};
+
+struct backend_ops {
+    const char *name;
+    void (*close)(struct backend *be);
+
+    /* Device memory, 64-byte aligned, zeroed; NULL when there is none. */
+    void *(*alloc)(struct backend *be, size_t byte_count);
+    void (*free)(struct backend *be, void *memory, size_t byte_count);
+    void (*upload)(struct backend *be, void *device, const void *host, size_t byte_count);
+    void (*download)(struct backend *be, void *host, const void *device, size_t byte_count);
+    void (*copy)(struct backend *be, void *out, const void *in, size_t byte_count);
+    enum status (*synchronize)(struct backend *be, struct error *err);
+
+    /* Makes a host tensor usable as a weight; its bytes must outlive the backend. The CPU uses
+     * them where they are. */
+    enum status (*weight_import)(struct backend *be, struct tensor *weight, struct error *err);
+
+    void (*embed)(struct backend *be, const struct embed_args *args);
+    void (*rmsnorm)(struct backend *be, const struct rmsnorm_args *args);
+    void (*matmul)(struct backend *be, const struct matmul_args *args);
+    void (*rope)(struct backend *be, const struct rope_args *args);
+    void (*kv_write)(struct backend *be, const struct kv_write_args *args);
+    void (*attention)(struct backend *be, const struct attention_args *args);
+    void (*attention_merge)(struct backend *be, const struct attention_merge_args *args);
+    void (*gated_activation)(struct backend *be, const struct gated_activation_args *args);
+    void (*gather_rows)(struct backend *be, const struct gather_rows_args *args);
+};
+
+/* A backend embeds this as its first member. */
+struct backend {
+    const struct backend_ops *ops;
+};
+
+/* Opens a device by name and takes all scratch memory its ops will ever need: no op allocates.
+ * Fails with the list of known names when there is no such device. */
+enum status backend_open(struct backend **out, const struct backend_options *options,
+                         struct error *err);
+void backend_close(struct backend *be);
+
+/* The instruction set this processor has and the cap allows: "avx512", "avx2", "scalar". */
+const char *backend_isa_name(enum isa isa_max);
+
+#endif

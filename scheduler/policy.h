@@ -1,0 +1,21 @@
+/* policy.h - the order in which waiting requests are admitted.
+ *
+ * A policy is a total order; adding one is a function and a row in policy.c.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SCHEDULER_POLICY_H
+#define SCHEDULER_POLICY_H
+
+#include "scheduler/request.h"
+
+/* Negative when a goes before b. Never 0 for two different requests. */
+typedef int (*policy_compare_fn)(const struct request *a, const struct request *b);
+
+struct policy {
+    const char *name; /* "fcfs", "priority" */
+    policy_compare_fn compare;
+};
+
+/* The policy of that name, or NULL. */
+const struct policy *policy_find(const char *name);
+
+#endif
