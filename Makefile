@@ -1,17 +1,20 @@
-# sluice: make (release build), make run, make test, make check, make bench; SAN=asan|tsan.
-# Each variant has its own tree under BUILD, so that switching never needs a clean.
-CC      ?= gcc
+# sluice: make (release build), make run, make test, make check, make bench, make fuzz, make format.
+# SAN=asan|tsan builds and tests a sanitizer variant. Each variant has its own tree under BUILD, so
+# that switching never needs a clean.
 BUILD   ?= build
 VARIANT := $(or $(SAN),release)
 OUT     := $(BUILD)/$(VARIANT)
 
-CFLAGS := -std=c11 -D_GNU_SOURCE -g -I. -MMD -MP -pthread -Wall -Wextra -Wshadow \
-          -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wpointer-arith -Wvla -Wformat=2 \
-          -Wno-format-truncation -ffp-contract=off -fno-math-errno -Werror
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings \
+            -Wpointer-arith -Wvla -Wformat=2 -Wno-format-truncation -Werror
+# -ffp-contract=off: a multiply and an add are fused only where the source says so, or the same
+# expression would round differently in two places.
+BASE   := -std=c11 -D_GNU_SOURCE -g -I. -MMD -MP -pthread -ffp-contract=off -fno-math-errno
+CFLAGS := $(BASE) $(WARNINGS)
 CFLAGS_release := -O2
 CFLAGS_asan    := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 CFLAGS_tsan    := -O1 -fno-omit-frame-pointer -fsanitize=thread
-CFLAGS  += $(CFLAGS_$(VARIANT))
+CFLAGS  += $(CFLAGS_$(VARIANT)) $(EXTRA_CFLAGS)
 LDFLAGS += -pthread $(CFLAGS_$(VARIANT))
 LDLIBS  += -lmicrohttpd -ljansson -lxxhash -lutf8proc -lm
 
@@ -21,36 +24,81 @@ SOURCES := $(filter-out server/main.c,$(wildcard $(FOLDERS:%=%/*.c)))
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o)
 LIBRARY := $(OUT)/libsluice.a
 
-# What tests share; every other tests/*.c is a program of its own.
+# tests/support is shared; every other test_, check_, sim_, bench_, tool_ file is a program.
 TEST_SHARED  := $(wildcard tests/support/*.c)
 TEST_OBJECTS := $(TEST_SHARED:%.c=$(OUT)/%.o)
-TESTS        := $(patsubst tests/%.c,$(OUT)/tests/%,$(wildcard tests/test_*.c tests/check_*.c tests/sim_*.c))
-BENCHES      := $(patsubst tests/%.c,$(OUT)/tests/%,$(wildcard tests/bench_*.c))
-TOOLS        := $(patsubst tests/%.c,$(OUT)/tests/%,$(wildcard tests/tool_*.c))
+PROGRAMS      = $(patsubst %.c,$(OUT)/%,$(wildcard tests/$(1)_*.c))
+TESTS        := $(call PROGRAMS,test) $(call PROGRAMS,check) $(call PROGRAMS,sim)
+BENCHES      := $(call PROGRAMS,bench)
+TOOLS        := $(call PROGRAMS,tool)
+
+BUILD_PACKAGES := gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libxxhash-dev \
+                  libutf8proc-dev
+TEST_PACKAGES  := libcmocka-dev python3 python3-venv curl
+CHECK_PACKAGES := clang-format clang-tidy cppcheck
+FUZZ_PACKAGES  := clang libclang-rt-14-dev
+wanted_by       = $(if $(filter $(1),$(MAKECMDGOALS)),$(2))
+PACKAGES       := $(BUILD_PACKAGES) $(call wanted_by,run tests test bench check fuzz,$(TEST_PACKAGES)) \
+                  $(call wanted_by,check format,$(CHECK_PACKAGES)) $(call wanted_by,fuzz,$(FUZZ_PACKAGES))
 
 .DEFAULT_GOAL := all
-.PHONY: all lib tests
+.PHONY: all lib tests run test bench check format fuzz install-packages clean
+.SECONDARY:
+
 all: $(OUT)/sluiced
 lib: $(LIBRARY)
 tests: $(TESTS) $(TOOLS)
+
+# The packages are Debian's; elsewhere, install what the lists above name.
+install-packages:
+	@configs/install_packages.sh $(PACKAGES)
 
 # Each instruction set is one family of files with its own flags; nothing else may use intrinsics.
 $(OUT)/%_avx2.o:   CFLAGS += -O3 -mavx2 -mfma -mf16c
 $(OUT)/%_avx512.o: CFLAGS += -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
 
-$(OUT)/%.o: %.c Makefile
+$(OUT)/%.o: %.c Makefile | install-packages
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -c -o $@ $<
 
+# --version states how the binary was built.
+$(OUT)/server/main.o: CFLAGS += -DSLUICE_BUILD='"$(VARIANT) $(CFLAGS_$(VARIANT)) $(EXTRA_CFLAGS)"'
+
 $(LIBRARY): $(OBJECTS)
 	@rm -f $@
-	ar rcs $@ $^
+	@ar rcs $@ $^
 
 $(OUT)/sluiced: $(OUT)/server/main.o $(LIBRARY)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(OUT)/tests/%: $(OUT)/tests/%.o $(TEST_OBJECTS) $(LIBRARY)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+	@$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
-.SECONDARY:
+# MODEL=FILE serves that GGUF file; without it, a generated model with random weights.
+run: all $(OUT)/tests/tool_synth_gguf
+	@tests/run_daemon.sh $(OUT) $(MODEL)
+
+test: all tests
+	@tests/run_tests.sh $(OUT) $(TESTS)
+
+bench: all $(BENCHES) $(TOOLS)
+	@for program in $(BENCHES); do echo "== $$program"; $$program || exit 1; done
+
+check: lib
+	@tests/check_layers.sh
+	@tests/check_names.sh $(LIBRARY)
+	@tests/check_style.sh
+	@BASE_FLAGS="$(filter-out -MMD -MP,$(BASE))" tests/check_static.sh
+
+format: install-packages
+	clang-format -i $$(tests/check_style.sh --list)
+
+# Each fuzz target runs FUZZ_SECONDS with address and undefined-behaviour checks.
+FUZZ_SECONDS ?= 60
+fuzz: install-packages
+	@BASE_FLAGS="$(filter-out -MMD -MP,$(BASE))" tests/run_fuzz.sh $(BUILD)/fuzz $(FUZZ_SECONDS)
+
+clean:
+	rm -rf $(BUILD)
+
 -include $(wildcard $(OUT)/*/*.d $(OUT)/*/*/*.d)
