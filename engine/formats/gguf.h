@@ -77,11 +77,9 @@ struct gguf {
     uint64_t entry_count;
     struct gguf_tensor *tensors; /* [tensor_count], file order */
     uint64_t tensor_count;
-    uint32_t *entry_index; /* hash tables over names, for find */
-    uint32_t *tensor_index;
-    uint64_t index_mask_entries;
-    uint64_t index_mask_tensors;
-    bool mapped; /* gguf_open: bytes are ours to unmap */
+    uint32_t *entry_index;  /* [entry_count] by key: find is a binary search, which no choice */
+    uint32_t *tensor_index; /* [tensor_count] by name: of names can make slow */
+    bool mapped;            /* gguf_open: bytes are ours to unmap */
 };
 
 /* Parses bytes that stay valid and unchanged while the gguf is used. */
