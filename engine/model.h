@@ -37,11 +37,13 @@ struct model_params {
     enum rope_scaling rope_scaling;
     float rope_factor;             /* position scale of linear and YaRN: > 0 */
     uint32_t rope_original_tokens; /* context before scaling: YaRN */
-    float yarn_attention_factor;
-    float yarn_beta_fast;
-    float yarn_beta_slow;
-    bool qkv_bias;
-    bool qk_norm; /* RMSNorm over each head's q and k */
+    float rope_attention_factor;   /* on cos and sin, beside YaRN's own magnitude */
+    float yarn_extrapolation;      /* weight of the ramp: 1 = YaRN, 0 = plain interpolation */
+    float yarn_beta_fast;          /* turns in the original context: more are left unscaled ... */
+    float yarn_beta_slow;          /* ... and fewer are fully interpolated */
+    float yarn_log_multiplier;     /* divides the magnitude (mscale_all_dim); 0 = 1 */
+    bool qkv_bias;                 /* the family demands biases; others may have them */
+    bool qk_norm;                  /* RMSNorm over each head's q and k */
     enum activation activation;
 };
 
@@ -53,13 +55,17 @@ struct model_layer {
     struct tensor q_bias;         /* [head_count * head_dim] f32, or absent */
     struct tensor k_bias;
     struct tensor v_bias;
-    struct tensor q_norm;           /* [head_dim] f32, or absent */
-    struct tensor k_norm;           /* [head_dim] f32, or absent */
-    struct tensor attention_output; /* [dim, head_count * head_dim] */
-    struct tensor ffn_norm;         /* [dim] f32 */
-    struct tensor ffn_gate;         /* [ffn_dim, dim] */
-    struct tensor ffn_up;           /* [ffn_dim, dim] */
-    struct tensor ffn_down;         /* [dim, ffn_dim] */
+    struct tensor q_norm;                /* [head_dim] f32, or absent */
+    struct tensor k_norm;                /* [head_dim] f32, or absent */
+    struct tensor attention_output;      /* [dim, head_count * head_dim] */
+    struct tensor ffn_norm;              /* [dim] f32 */
+    struct tensor ffn_gate;              /* [ffn_dim, dim] */
+    struct tensor ffn_up;                /* [ffn_dim, dim] */
+    struct tensor ffn_down;              /* [dim, ffn_dim] */
+    struct tensor attention_output_bias; /* [dim] f32, or absent; so the next three */
+    struct tensor ffn_gate_bias;         /* [ffn_dim] */
+    struct tensor ffn_up_bias;           /* [ffn_dim] */
+    struct tensor ffn_down_bias;         /* [dim] */
 };
 
 struct model {
@@ -74,12 +80,13 @@ struct model {
     uint64_t weight_bytes;
 };
 
-/* Reads hyper-parameters alone: for --plan and messages. */
+/* Reads and checks hyper-parameters alone: for --plan and messages. */
 enum status model_read_params(struct model_params *params, const struct gguf *file,
                               struct error *err);
 
-/* Binds every tensor; unknown architectures, missing or misshapen tensors are refused by name.
- * file is borrowed for the model's life. */
+/* Binds every tensor; unknown architectures, missing, misshapen or unused tensors are refused by
+ * name. NaN and Inf among weights are the engine's to handle. file is borrowed for the model's
+ * life. */
 enum status model_open(struct model *model, const struct gguf *file, struct backend *be,
                        struct error *err);
 void model_close(struct model *model);

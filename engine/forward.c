@@ -1,0 +1,340 @@
+/* forward.c - one pass over the layers for the whole ragged batch, every line one backend op.
+ * Families differ by flags of the model; nothing here knows how a row came into the batch, so a
+ * row's logits cannot depend on its neighbours. Rotary angles are computed in double precision from
+ * each row's own position, once a step for all layers. Buffers have fixed places for the largest
+ * batch, taken at open. SPDX-License-Identifier: Apache-2.0 */
+#include "engine/forward.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+/* Buffers start on cache lines, as backend memory does. */
+#define BUFFER_ALIGNMENT 64u
+
+struct forward {
+    const struct model *model;
+    struct backend *be;
+    struct kv_store *store;
+    struct forward_options options;
+
+    void *memory; /* on the device: everything down to `logits` */
+    uint64_t memory_bytes;
+    float *hidden;   /* [rows, dim] the residual stream */
+    float *normed;   /* [rows, dim] */
+    float *q;        /* [rows, head_count, head_dim] */
+    float *k;        /* [rows, kv_head_count, head_dim] */
+    float *v;        /* the same shape */
+    float *attended; /* as q */
+    float *gate;     /* [rows, ffn_dim] */
+    float *up;       /* [rows, ffn_dim] */
+    float *cos;      /* [rows, rotary_dim / 2] */
+    float *sin;      /* [rows, rotary_dim / 2] */
+    float *logits;   /* [logits rows, vocab] */
+
+    double *frequencies; /* on the host: [rotary_dim / 2] */
+    double magnitude;    /* of cos and sin */
+    float *host_cos;
+    float *host_sin;
+    float *host_logits;
+    struct attention_span *spans; /* [span_count_max] */
+};
+
+/* The next buffer of memory, or only its size when there is no memory yet. No product overflows:
+ * rows fit 32 bits and limits.h keeps every width below 2^31. */
+static float *take(uint8_t *memory, uint64_t *used, uint64_t row_count, uint64_t width)
+{
+    uint64_t offset = *used;
+    uint64_t byte_count = row_count * width * sizeof(float);
+    *used += (byte_count + BUFFER_ALIGNMENT - 1) / BUFFER_ALIGNMENT * BUFFER_ALIGNMENT;
+    return memory == NULL ? NULL : (float *)(void *)(memory + offset);
+}
+
+/* Gives every device buffer its place; returns the bytes of all. */
+static uint64_t place_buffers(struct forward *f, const struct model_params *params,
+                              const struct forward_options *options, uint8_t *memory)
+{
+    uint64_t rows = options->token_count_max;
+    uint64_t q_width = (uint64_t)params->head_count * params->head_dim;
+    uint64_t kv_width = (uint64_t)params->kv_head_count * params->head_dim;
+    uint64_t used = 0;
+    f->hidden = take(memory, &used, rows, params->dim);
+    f->normed = take(memory, &used, rows, params->dim);
+    f->q = take(memory, &used, rows, q_width);
+    f->k = take(memory, &used, rows, kv_width);
+    f->v = take(memory, &used, rows, kv_width);
+    f->attended = take(memory, &used, rows, q_width);
+    f->gate = take(memory, &used, rows, params->ffn_dim);
+    f->up = take(memory, &used, rows, params->ffn_dim);
+    f->cos = take(memory, &used, rows, params->rotary_dim / 2);
+    f->sin = take(memory, &used, rows, params->rotary_dim / 2);
+    f->logits = take(memory, &used, options->logits_count_max, params->vocab_count);
+    return used;
+}
+
+uint64_t forward_bytes(const struct model_params *params, const struct forward_options *options)
+{
+    struct forward unplaced;
+    uint64_t pairs = params->rotary_dim / 2;
+    uint64_t rows = options->token_count_max;
+    uint64_t byte_count = sizeof(struct forward);
+    byte_count += place_buffers(&unplaced, params, options, NULL);
+    byte_count += pairs * sizeof(double) + 2 * rows * pairs * sizeof(float);
+    byte_count += (uint64_t)options->logits_count_max * params->vocab_count * sizeof(float);
+    byte_count += options->span_count_max * sizeof(struct attention_span);
+    return byte_count;
+}
+
+static bool take_host_buffers(struct forward *f, const struct model_params *params)
+{
+    size_t pairs = params->rotary_dim / 2;
+    size_t angles = (size_t)f->options.token_count_max * pairs;
+    size_t logits = (size_t)f->options.logits_count_max * params->vocab_count;
+    f->frequencies = calloc(pairs, sizeof *f->frequencies);
+    f->host_cos = calloc(angles, sizeof *f->host_cos);
+    f->host_sin = calloc(angles, sizeof *f->host_sin);
+    f->host_logits = calloc(logits, sizeof *f->host_logits);
+    f->spans = calloc(f->options.span_count_max, sizeof *f->spans);
+    return f->frequencies != NULL && f->host_cos != NULL && f->host_sin != NULL &&
+           f->host_logits != NULL && f->spans != NULL;
+}
+
+enum status forward_open(struct forward **out, const struct model *model, struct backend *be,
+                         struct kv_store *store, const struct forward_options *options,
+                         struct error *err)
+{
+    assert(options->token_count_max > 0 && options->span_count_max > 0);
+    assert(options->logits_count_max > 0);
+    *out = NULL;
+    struct forward *f = calloc(1, sizeof *f);
+    if (f == NULL) {
+        return error_set(err, ERR_MEMORY, "no memory for the forward pass");
+    }
+    f->model = model;
+    f->be = be;
+    f->store = store;
+    f->options = *options;
+    f->memory_bytes = place_buffers(f, &model->params, options, NULL);
+    f->memory = be->ops->alloc(be, f->memory_bytes);
+    if (f->memory == NULL || !take_host_buffers(f, &model->params)) {
+        forward_close(f);
+        return error_set(err, ERR_MEMORY,
+                         "no memory for activations and logits: %llu bytes for batches of %u "
+                         "tokens and %u rows of logits",
+                         (unsigned long long)forward_bytes(&model->params, options),
+                         options->token_count_max, options->logits_count_max);
+    }
+    place_buffers(f, &model->params, options, f->memory);
+    model_rope_frequencies(model, f->frequencies, &f->magnitude);
+    *out = f;
+    return OK;
+}
+
+void forward_close(struct forward *forward)
+{
+    if (forward == NULL) {
+        return;
+    }
+    if (forward->memory != NULL) {
+        forward->be->ops->free(forward->be, forward->memory, forward->memory_bytes);
+    }
+    free(forward->frequencies);
+    free(forward->host_cos);
+    free(forward->host_sin);
+    free(forward->host_logits);
+    free(forward->spans);
+    free(forward);
+}
+
+static void copy_blocks(struct forward *f, const struct batch *batch)
+{
+    for (uint32_t i = 0; i < batch->copy_count; i++) {
+        const struct kv_copy *copy = &batch->copies[i];
+        kv_store_copy(f->store, copy->from_block, copy->to_block, copy->token_count);
+    }
+}
+
+static void fill_spans(struct forward *f, const struct batch *batch)
+{
+    for (uint32_t i = 0; i < batch->span_count; i++) {
+        const struct span *span = &batch->spans[i];
+        f->spans[i] = (struct attention_span){
+            .first_row = span->first_row,
+            .row_count = span->row_count,
+            .start = span->start,
+            .block_ids = span->block_ids,
+        };
+    }
+}
+
+static void fill_angles(struct forward *f, const struct batch *batch)
+{
+    uint32_t pairs = f->model->params.rotary_dim / 2;
+    for (uint32_t row = 0; row < batch->token_count; row++) {
+        for (uint32_t i = 0; i < pairs; i++) {
+            double angle = batch->positions[row] * f->frequencies[i];
+            size_t place = (size_t)row * pairs + i;
+            f->host_cos[place] = (float)(cos(angle) * f->magnitude);
+            f->host_sin[place] = (float)(sin(angle) * f->magnitude);
+        }
+    }
+    size_t byte_count = (size_t)batch->token_count * pairs * sizeof(float);
+    f->be->ops->upload(f->be, f->cos, f->host_cos, byte_count);
+    f->be->ops->upload(f->be, f->sin, f->host_sin, byte_count);
+}
+
+static void run_embed(struct forward *f, const struct batch *batch)
+{
+    f->be->ops->embed(f->be, &(struct embed_args){
+                                 .out = f->hidden,
+                                 .table = &f->model->embedding,
+                                 .token_ids = batch->token_ids,
+                                 .row_count = batch->token_count,
+                                 .scale = 1.0f,
+                             });
+}
+
+/* out may be in. */
+static void run_norm(struct forward *f, float *out, const float *in, const struct tensor *weight,
+                     uint32_t row_count)
+{
+    f->be->ops->rmsnorm(f->be, &(struct rmsnorm_args){
+                                   .out = out,
+                                   .in = in,
+                                   .weight = weight->data,
+                                   .row_count = row_count,
+                                   .dim = (uint32_t)tensor_row_values(weight),
+                                   .epsilon = f->model->params.norm_epsilon,
+                               });
+}
+
+/* out = in x weight^T + bias + residual. An absent bias holds no data; residual may be NULL. */
+static void run_matmul(struct forward *f, float *out, const float *in, const struct tensor *weight,
+                       const struct tensor *bias, const float *residual, uint32_t row_count)
+{
+    f->be->ops->matmul(f->be, &(struct matmul_args){
+                                  .out = out,
+                                  .in = in,
+                                  .weight = weight,
+                                  .bias = bias == NULL ? NULL : bias->data,
+                                  .residual = residual,
+                                  .row_count = row_count,
+                              });
+}
+
+static void run_rope(struct forward *f, float *x, uint32_t head_count, uint32_t row_count)
+{
+    const struct model_params *params = &f->model->params;
+    f->be->ops->rope(f->be, &(struct rope_args){
+                                .x = x,
+                                .cos = f->cos,
+                                .sin = f->sin,
+                                .row_count = row_count,
+                                .head_count = head_count,
+                                .head_dim = params->head_dim,
+                                .rotary_dim = params->rotary_dim,
+                                .style = params->rope_style,
+                            });
+}
+
+/* hidden += attention of its norm, over the keys of this step and all before. */
+static void run_attention(struct forward *f, const struct batch *batch, uint32_t layer_index)
+{
+    const struct model_params *params = &f->model->params;
+    const struct model_layer *layer = &f->model->layers[layer_index];
+    const struct kv_layer *kv = &f->store->layers[layer_index];
+    const struct backend_ops *ops = f->be->ops;
+    uint32_t rows = batch->token_count;
+
+    run_norm(f, f->normed, f->hidden, &layer->attention_norm, rows);
+    run_matmul(f, f->q, f->normed, &layer->q, &layer->q_bias, NULL, rows);
+    run_matmul(f, f->k, f->normed, &layer->k, &layer->k_bias, NULL, rows);
+    run_matmul(f, f->v, f->normed, &layer->v, &layer->v_bias, NULL, rows);
+    if (params->qk_norm) {
+        run_norm(f, f->q, f->q, &layer->q_norm, rows * params->head_count);
+        run_norm(f, f->k, f->k, &layer->k_norm, rows * params->kv_head_count);
+    }
+    run_rope(f, f->q, params->head_count, rows);
+    run_rope(f, f->k, params->kv_head_count, rows);
+    ops->kv_write(f->be, &(struct kv_write_args){
+                             .kv = kv,
+                             .keys = f->k,
+                             .values = f->v,
+                             .slots = batch->slots,
+                             .row_count = rows,
+                         });
+    ops->attention(f->be, &(struct attention_args){
+                              .out = f->attended,
+                              .q = f->q,
+                              .kv = kv,
+                              .spans = f->spans,
+                              .span_count = batch->span_count,
+                              .head_count = params->head_count,
+                              .scale = (float)(1.0 / sqrt((double)params->head_dim)),
+                          });
+    run_matmul(f, f->hidden, f->attended, &layer->attention_output, &layer->attention_output_bias,
+               f->hidden, rows);
+}
+
+/* hidden += down(activation(gate) * up) of its norm. */
+static void run_ffn(struct forward *f, const struct model_layer *layer, uint32_t row_count)
+{
+    run_norm(f, f->normed, f->hidden, &layer->ffn_norm, row_count);
+    run_matmul(f, f->gate, f->normed, &layer->ffn_gate, &layer->ffn_gate_bias, NULL, row_count);
+    run_matmul(f, f->up, f->normed, &layer->ffn_up, &layer->ffn_up_bias, NULL, row_count);
+    f->be->ops->gated_activation(f->be, &(struct gated_activation_args){
+                                            .out = f->gate,
+                                            .gate = f->gate,
+                                            .up = f->up,
+                                            .row_count = row_count,
+                                            .dim = f->model->params.ffn_dim,
+                                            .activation = f->model->params.activation,
+                                        });
+    run_matmul(f, f->hidden, f->gate, &layer->ffn_down, &layer->ffn_down_bias, f->hidden,
+               row_count);
+}
+
+/* Only the wanted rows go through the output matrix, often the largest of the model. */
+static void run_logits(struct forward *f, const struct batch *batch)
+{
+    const struct model *model = f->model;
+    uint32_t rows = batch->logits_count;
+    f->be->ops->gather_rows(f->be, &(struct gather_rows_args){
+                                       .out = f->normed,
+                                       .in = f->hidden,
+                                       .rows = batch->logits_rows,
+                                       .row_count = rows,
+                                       .dim = model->params.dim,
+                                   });
+    run_norm(f, f->normed, f->normed, &model->output_norm, rows);
+    run_matmul(f, f->logits, f->normed, &model->output, NULL, NULL, rows);
+    f->be->ops->download(f->be, f->host_logits, f->logits,
+                         (size_t)rows * model->params.vocab_count * sizeof(float));
+}
+
+enum status forward_run(struct forward *forward, const struct batch *batch, float **logits,
+                        struct error *err)
+{
+    struct forward *f = forward;
+    assert(batch->token_count <= f->options.token_count_max);
+    assert(batch->span_count <= f->options.span_count_max);
+    assert(batch->logits_count <= f->options.logits_count_max);
+    assert(batch->logits_count <= batch->token_count);
+
+    copy_blocks(f, batch);
+    if (batch->token_count > 0) {
+        fill_spans(f, batch);
+        fill_angles(f, batch);
+        run_embed(f, batch);
+        for (uint32_t i = 0; i < f->model->params.layer_count; i++) {
+            run_attention(f, batch, i);
+            run_ffn(f, &f->model->layers[i], batch->token_count);
+        }
+    }
+    if (batch->logits_count > 0) {
+        run_logits(f, batch);
+    }
+    *logits = f->host_logits;
+    return f->be->ops->synchronize(f->be, err);
+}

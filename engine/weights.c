@@ -1,0 +1,387 @@
+/* weights.c - one table of tensor names with the shape each must have, walked for the model and
+ * for every layer: first to bind and check, then to convert and import. Shapes are symbols
+ * resolved from the hyper-parameters, so that a wrong one is reported with both sides in numbers.
+ * A tensor that no row claims is refused too: a model with a part we do not compute would load and
+ * then talk nonsense. SPDX-License-Identifier: Apache-2.0 */
+#include "engine/weights.h"
+
+#include "configs/checked.h"
+#include "kernels/quant.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    NAME_BYTES = 96,
+    SHAPE_TEXT_BYTES = 96
+};
+
+static const struct weights_family families[] = {
+    {"llama", ROPE_NEIGHBOURS, ACTIVATION_SILU, false, false},
+    {"qwen2", ROPE_HALVES, ACTIVATION_SILU, true, false},
+    {"qwen3", ROPE_HALVES, ACTIVATION_SILU, false, true},
+};
+
+enum {
+    FAMILY_COUNT = sizeof families / sizeof families[0]
+};
+
+/* The lengths a tensor's dimensions may have. */
+enum extent {
+    EXTENT_NONE, /* as rows: the tensor is a vector */
+    EXTENT_DIM,
+    EXTENT_Q,
+    EXTENT_KV,
+    EXTENT_HEAD,
+    EXTENT_FFN,
+    EXTENT_VOCAB,
+    EXTENT_ROTARY_PAIRS,
+    EXTENT_COUNT
+};
+
+enum presence {
+    REQUIRED,
+    OPTIONAL,
+    WITH_QKV_BIAS, /* required by families with the flag, optional in others */
+    WITH_QK_NORM   /* required by families with the flag, unknown to others */
+};
+
+struct tensor_row {
+    const char *name; /* of a layer: what follows "blk.N." */
+    size_t offset;    /* in struct model, or in struct model_layer */
+    enum presence presence;
+    enum extent rows;
+    enum extent values;
+};
+
+#define IN_MODEL(member) offsetof(struct model, member)
+#define IN_LAYER(member) offsetof(struct model_layer, member)
+
+static const struct tensor_row model_rows[] = {
+    {"token_embd.weight", IN_MODEL(embedding), REQUIRED, EXTENT_VOCAB, EXTENT_DIM},
+    {"output_norm.weight", IN_MODEL(output_norm), REQUIRED, EXTENT_NONE, EXTENT_DIM},
+    {"output.weight", IN_MODEL(output), OPTIONAL, EXTENT_VOCAB, EXTENT_DIM},
+    {"rope_freqs.weight", IN_MODEL(rope_factors), OPTIONAL, EXTENT_NONE, EXTENT_ROTARY_PAIRS},
+};
+
+static const struct tensor_row layer_rows[] = {
+    {"attn_norm.weight", IN_LAYER(attention_norm), REQUIRED, EXTENT_NONE, EXTENT_DIM},
+    {"attn_q.weight", IN_LAYER(q), REQUIRED, EXTENT_Q, EXTENT_DIM},
+    {"attn_k.weight", IN_LAYER(k), REQUIRED, EXTENT_KV, EXTENT_DIM},
+    {"attn_v.weight", IN_LAYER(v), REQUIRED, EXTENT_KV, EXTENT_DIM},
+    {"attn_q.bias", IN_LAYER(q_bias), WITH_QKV_BIAS, EXTENT_NONE, EXTENT_Q},
+    {"attn_k.bias", IN_LAYER(k_bias), WITH_QKV_BIAS, EXTENT_NONE, EXTENT_KV},
+    {"attn_v.bias", IN_LAYER(v_bias), WITH_QKV_BIAS, EXTENT_NONE, EXTENT_KV},
+    {"attn_q_norm.weight", IN_LAYER(q_norm), WITH_QK_NORM, EXTENT_NONE, EXTENT_HEAD},
+    {"attn_k_norm.weight", IN_LAYER(k_norm), WITH_QK_NORM, EXTENT_NONE, EXTENT_HEAD},
+    {"attn_output.weight", IN_LAYER(attention_output), REQUIRED, EXTENT_DIM, EXTENT_Q},
+    {"attn_output.bias", IN_LAYER(attention_output_bias), OPTIONAL, EXTENT_NONE, EXTENT_DIM},
+    {"ffn_norm.weight", IN_LAYER(ffn_norm), REQUIRED, EXTENT_NONE, EXTENT_DIM},
+    {"ffn_gate.weight", IN_LAYER(ffn_gate), REQUIRED, EXTENT_FFN, EXTENT_DIM},
+    {"ffn_up.weight", IN_LAYER(ffn_up), REQUIRED, EXTENT_FFN, EXTENT_DIM},
+    {"ffn_down.weight", IN_LAYER(ffn_down), REQUIRED, EXTENT_DIM, EXTENT_FFN},
+    {"ffn_gate.bias", IN_LAYER(ffn_gate_bias), OPTIONAL, EXTENT_NONE, EXTENT_FFN},
+    {"ffn_up.bias", IN_LAYER(ffn_up_bias), OPTIONAL, EXTENT_NONE, EXTENT_FFN},
+    {"ffn_down.bias", IN_LAYER(ffn_down_bias), OPTIONAL, EXTENT_NONE, EXTENT_DIM},
+};
+
+enum {
+    MODEL_ROW_COUNT = sizeof model_rows / sizeof model_rows[0],
+    LAYER_ROW_COUNT = sizeof layer_rows / sizeof layer_rows[0]
+};
+
+/* Inverse frequencies that early converters stored; rope.freq_base says the same. */
+static const char *const ignored_layer_name = "attn_rot_embd.weight";
+
+struct binder {
+    struct model *model;
+    const struct gguf *file;
+    struct backend *be;
+    uint64_t extents[EXTENT_COUNT];
+    uint64_t converted_values; /* to be stored in model->converted, then: stored so far */
+};
+
+typedef enum status (*visit_fn)(struct binder *binder, const struct tensor_row *row,
+                                const char *name, struct tensor *place, struct error *err);
+
+const char *weights_printable(char *out, size_t out_bytes, struct gguf_string text)
+{
+    size_t used = 0;
+    while (used < text.byte_count && used + 4 < out_bytes) {
+        unsigned char byte = (unsigned char)text.bytes[used];
+        out[used++] = isprint(byte) ? (char)byte : '?';
+    }
+    out[used] = '\0';
+    if (used < text.byte_count) {
+        memcpy(out + used, "...", 4);
+    }
+    return out;
+}
+
+enum status weights_find_family(const struct weights_family **out, const struct gguf *file,
+                                struct error *err)
+{
+    struct gguf_string name;
+    enum status status = gguf_get_string(file, "general.architecture", true, &name, err);
+    if (status != OK) {
+        return status;
+    }
+    char known[NAME_BYTES] = "";
+    size_t used = 0;
+    for (uint32_t i = 0; i < FAMILY_COUNT; i++) {
+        if (gguf_string_equal(name, families[i].architecture)) {
+            *out = &families[i];
+            return OK;
+        }
+        int written = snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "",
+                               families[i].architecture);
+        used += (size_t)written;
+    }
+    char text[NAME_BYTES];
+    return error_set(err, ERR_UNSUPPORTED,
+                     "%s: general.architecture is \"%s\"; the known ones are %s", file->path,
+                     weights_printable(text, sizeof text, name), known);
+}
+
+static void resolve_extents(struct binder *binder)
+{
+    const struct model_params *params = &binder->model->params;
+    binder->extents[EXTENT_NONE] = 1;
+    binder->extents[EXTENT_DIM] = params->dim;
+    binder->extents[EXTENT_Q] = (uint64_t)params->head_count * params->head_dim;
+    binder->extents[EXTENT_KV] = (uint64_t)params->kv_head_count * params->head_dim;
+    binder->extents[EXTENT_HEAD] = params->head_dim;
+    binder->extents[EXTENT_FFN] = params->ffn_dim;
+    binder->extents[EXTENT_VOCAB] = params->vocab_count;
+    binder->extents[EXTENT_ROTARY_PAIRS] = params->rotary_dim / 2;
+}
+
+/* Does a tensor of this row belong into the model's family at all? */
+static bool row_is_known(const struct binder *binder, const struct tensor_row *row)
+{
+    return row->presence != WITH_QK_NORM || binder->model->params.qk_norm;
+}
+
+static bool row_is_required(const struct binder *binder, const struct tensor_row *row)
+{
+    return row->presence == REQUIRED || row->presence == WITH_QK_NORM ||
+           (row->presence == WITH_QKV_BIAS && binder->model->params.qkv_bias);
+}
+
+/* Calls visit for every row that the family knows, the model's own first, then layer by layer. */
+static enum status visit_rows(struct binder *binder, visit_fn visit, struct error *err)
+{
+    enum status status = OK;
+    for (uint32_t i = 0; i < MODEL_ROW_COUNT && status == OK; i++) {
+        const struct tensor_row *row = &model_rows[i];
+        void *place = (uint8_t *)binder->model + row->offset;
+        status = visit(binder, row, row->name, place, err);
+    }
+    uint64_t layer_visits = (uint64_t)binder->model->params.layer_count * LAYER_ROW_COUNT;
+    for (uint64_t i = 0; i < layer_visits && status == OK; i++) {
+        uint32_t layer_index = (uint32_t)(i / LAYER_ROW_COUNT);
+        const struct tensor_row *row = &layer_rows[i % LAYER_ROW_COUNT];
+        if (!row_is_known(binder, row)) {
+            continue;
+        }
+        char name[NAME_BYTES];
+        snprintf(name, sizeof name, "blk.%u.%s", layer_index, row->name);
+        void *place = (uint8_t *)&binder->model->layers[layer_index] + row->offset;
+        status = visit(binder, row, name, place, err);
+    }
+    return status;
+}
+
+/* A shape as a user reads it in other tools: [rows, values]. */
+static const char *shape_text(char *out, const struct tensor *tensor)
+{
+    size_t used = 0;
+    for (uint32_t i = 0; i < tensor->dim_count && used < SHAPE_TEXT_BYTES; i++) {
+        used += (size_t)snprintf(out + used, SHAPE_TEXT_BYTES - used, "%s%llu", i > 0 ? ", " : "[",
+                                 (unsigned long long)tensor->shape[i]);
+    }
+    if (used < SHAPE_TEXT_BYTES) {
+        snprintf(out + used, SHAPE_TEXT_BYTES - used, "]");
+    }
+    return out;
+}
+
+static enum status check_shape(const struct binder *binder, const struct tensor_row *row,
+                               const char *name, const struct tensor *found, struct error *err)
+{
+    struct tensor expected = {.dim_count = row->rows == EXTENT_NONE ? 1 : 2};
+    expected.shape[0] = binder->extents[row->rows];
+    expected.shape[expected.dim_count - 1] = binder->extents[row->values];
+    bool same = found->dim_count == expected.dim_count;
+    for (uint32_t i = 0; same && i < expected.dim_count; i++) {
+        same = found->shape[i] == expected.shape[i];
+    }
+    if (same) {
+        return OK;
+    }
+    char expected_text[SHAPE_TEXT_BYTES];
+    char found_text[SHAPE_TEXT_BYTES];
+    return error_set(err, ERR_FORMAT,
+                     "%s: tensor %s has shape %s; the hyper-parameters demand %s (outermost first)",
+                     binder->file->path, name, shape_text(found_text, found),
+                     shape_text(expected_text, &expected));
+}
+
+static enum status check_type(const struct binder *binder, const struct tensor_row *row,
+                              const char *name, const struct gguf_tensor *found, struct error *err)
+{
+    if (!found->supported) {
+        return error_set(err, ERR_UNSUPPORTED, "%s: tensor %s has type %s, which is not supported",
+                         binder->file->path, name, found->type_name);
+    }
+    enum dtype dtype = found->tensor.dtype;
+    bool plain = dtype == DTYPE_F32 || dtype == DTYPE_F16 || dtype == DTYPE_BF16;
+    if (row->rows == EXTENT_NONE && !plain) {
+        return error_set(err, ERR_UNSUPPORTED,
+                         "%s: tensor %s has type %s; a norm, bias or factor must be f32, f16 or "
+                         "bf16",
+                         binder->file->path, name, found->type_name);
+    }
+    return OK;
+}
+
+static enum status bind_tensor(struct binder *binder, const struct tensor_row *row,
+                               const char *name, struct tensor *place, struct error *err)
+{
+    const struct gguf_tensor *found = gguf_find_tensor(binder->file, name);
+    if (found == NULL) {
+        memset(place, 0, sizeof *place);
+        return !row_is_required(binder, row)
+                   ? OK
+                   : error_set(err, ERR_FORMAT, "%s: tensor %s is missing; every %s model has it",
+                               binder->file->path, name, binder->model->params.architecture);
+    }
+    enum status status = check_type(binder, row, name, found, err);
+    if (status == OK) {
+        status = check_shape(binder, row, name, &found->tensor, err);
+    }
+    if (status != OK) {
+        return status;
+    }
+    *place = found->tensor;
+    uint64_t value_count = tensor_row_count(place) * tensor_row_values(place);
+    binder->model->parameter_count += value_count;
+    binder->model->weight_bytes += found->byte_count;
+    if (row->rows == EXTENT_NONE && place->dtype != DTYPE_F32) {
+        binder->converted_values += value_count;
+    }
+    return OK;
+}
+
+/* Norms and biases are read as f32 by every kernel; they are small, so a copy costs nothing. */
+static void convert_vector(struct binder *binder, struct tensor *vector)
+{
+    uint64_t value_count = tensor_row_values(vector);
+    float *converted = binder->model->converted + binder->converted_values;
+    quant_format_get(vector->dtype)->dequantize(converted, vector->data, value_count);
+    binder->converted_values += value_count;
+    vector->data = converted;
+    vector->dtype = DTYPE_F32;
+}
+
+static enum status place_tensor(struct binder *binder, const struct tensor_row *row,
+                                const char *name, struct tensor *place, struct error *err)
+{
+    if (place->data == NULL) {
+        return OK;
+    }
+    if (row->rows == EXTENT_NONE && place->dtype != DTYPE_F32) {
+        convert_vector(binder, place);
+    }
+    if (row->values == EXTENT_ROTARY_PAIRS) {
+        return OK; /* read by the host when it makes the frequencies, never by a kernel */
+    }
+    if (binder->be->ops->weight_import(binder->be, place, err) != OK) {
+        return error_prefix(err, "%s: tensor %s: ", binder->file->path, name);
+    }
+    return OK;
+}
+
+/* Splits "blk.N.rest": true with the rest when N is a layer of the model, as we would write it. */
+static bool layer_tensor_rest(const struct gguf_string *name, uint32_t layer_count,
+                              struct gguf_string *rest)
+{
+    uint64_t i = 4;
+    if (name->byte_count < i || memcmp(name->bytes, "blk.", i) != 0) {
+        return false;
+    }
+    uint64_t number = 0;
+    uint64_t first_digit = i;
+    while (i < name->byte_count && i < first_digit + 9 && isdigit((unsigned char)name->bytes[i])) {
+        number = number * 10 + (uint64_t)(name->bytes[i++] - '0');
+    }
+    bool leading_zero = i > first_digit + 1 && name->bytes[first_digit] == '0';
+    if (i == first_digit || i >= name->byte_count || name->bytes[i] != '.' || leading_zero) {
+        return false;
+    }
+    *rest = (struct gguf_string){name->bytes + i + 1, name->byte_count - i - 1};
+    return number < layer_count;
+}
+
+static bool tensor_is_used(const struct binder *binder, const struct gguf_string *name)
+{
+    for (uint32_t i = 0; i < MODEL_ROW_COUNT; i++) {
+        if (gguf_string_equal(*name, model_rows[i].name)) {
+            return true;
+        }
+    }
+    struct gguf_string rest;
+    if (!layer_tensor_rest(name, binder->model->params.layer_count, &rest)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < LAYER_ROW_COUNT; i++) {
+        if (gguf_string_equal(rest, layer_rows[i].name)) {
+            return row_is_known(binder, &layer_rows[i]);
+        }
+    }
+    return gguf_string_equal(rest, ignored_layer_name);
+}
+
+static enum status refuse_unused(const struct binder *binder, struct error *err)
+{
+    for (uint64_t i = 0; i < binder->file->tensor_count; i++) {
+        struct gguf_string name = binder->file->tensors[i].name;
+        if (!tensor_is_used(binder, &name)) {
+            char text[NAME_BYTES];
+            return error_set(
+                err, ERR_UNSUPPORTED, "%s: nothing in a %s model of %u layers uses tensor %s",
+                binder->file->path, binder->model->params.architecture,
+                binder->model->params.layer_count, weights_printable(text, sizeof text, name));
+        }
+    }
+    return OK;
+}
+
+enum status weights_bind(struct model *model, const struct gguf *file, struct backend *be,
+                         struct error *err)
+{
+    struct binder binder = {.model = model, .file = file, .be = be};
+    resolve_extents(&binder);
+    enum status status = visit_rows(&binder, bind_tensor, err);
+    if (status == OK) {
+        status = refuse_unused(&binder, err);
+    }
+    if (status != OK) {
+        return status;
+    }
+    if (binder.converted_values > 0) {
+        model->converted = calloc(binder.converted_values, sizeof *model->converted);
+        if (model->converted == NULL) {
+            return error_set(err, ERR_MEMORY, "no memory for %llu norm and bias values as f32",
+                             (unsigned long long)binder.converted_values);
+        }
+        binder.converted_values = 0;
+    }
+    status = visit_rows(&binder, place_tensor, err);
+    if (status == OK && model->output.data == NULL) {
+        model->output = model->embedding; /* tied */
+    }
+    return status;
+}
