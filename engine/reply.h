@@ -17,8 +17,9 @@
 struct reply;
 
 enum reply_event_kind {
-    REPLY_PROMPT_TOKEN, /* log-probability of prompt token `index` (prompt_logprobs) */
-    REPLY_TOKEN,        /* the next output token of a choice */
+    REPLY_PROMPT_TOKEN, /* log-probability of prompt token `index` (prompt_logprobs): choice 0, index
+                           1, 2, ... in order; the first token has none */
+    REPLY_TOKEN,        /* the next output token of a choice, but for one that ends it */
     REPLY_FINISH,       /* a choice is done; the last event of that choice */
 };
 
@@ -46,7 +47,8 @@ struct reply_event {
     const struct reply_logprob *top; /* [top_count] best first; valid as long as the reply */
     uint32_t top_count;
     enum reply_finish finish; /* REPLY_FINISH */
-    bool end_token; /* REPLY_FINISH_STOP by a token (its id in token_id), not shown as text */
+    bool end_token; /* REPLY_FINISH_STOP by a token (its id in token_id), not shown as text. It had
+                       no REPLY_TOKEN; its log-probability stands here */
 };
 
 typedef void (*reply_wake_fn)(void *context);
