@@ -109,7 +109,8 @@ enum status gguf_get_string(const struct gguf *file, const char *key, bool requi
 enum status gguf_get_array(const struct gguf *file, const char *key, bool required,
                            enum gguf_type type, struct gguf_array *out, struct error *err);
 
-/* Element i of a numeric array, whatever its width. i < element_count. */
+/* Element i of a numeric array, whatever its width. i < element_count. The integer ones are not for
+ * arrays of floats: gguf_get_array has made sure of the type. */
 uint64_t gguf_array_u64(const struct gguf_array *array, uint64_t i);
 int64_t gguf_array_i64(const struct gguf_array *array, uint64_t i);
 double gguf_array_f64(const struct gguf_array *array, uint64_t i);

@@ -1,0 +1,425 @@
+/* One pass over the header, then three checks over the whole: names distinct, tensors inside the
+ * file, tensors apart. Every count is held against the bytes left divided by the smallest encoding
+ * of one item before anything is allocated for it: memory is a small multiple of the header.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "engine/formats/gguf.h"
+
+#include "configs/limits.h"
+#include "engine/formats/gguf_entries.h"
+#include "engine/formats/gguf_tensors.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    VERSION_OLDEST = 2, /* version 1 had 32-bit lengths; no published file uses it any more */
+    VERSION_NEWEST = 3,
+    ALIGNMENT_DEFAULT = 32,
+    ALIGNMENT_MAX = 65536,
+};
+
+static int compare_strings(struct gguf_string a, struct gguf_string b)
+{
+    size_t shared = a.byte_count < b.byte_count ? a.byte_count : b.byte_count;
+    int order = memcmp(a.bytes, b.bytes, shared);
+    return order != 0 ? order : (a.byte_count > b.byte_count) - (a.byte_count < b.byte_count);
+}
+
+static int compare_entry_keys(const void *left, const void *right, void *entries)
+{
+    const struct gguf_entry *all = entries;
+    return compare_strings(all[*(const uint32_t *)left].key, all[*(const uint32_t *)right].key);
+}
+
+static int compare_tensor_names(const void *left, const void *right, void *tensors)
+{
+    const struct gguf_tensor *all = tensors;
+    return compare_strings(all[*(const uint32_t *)left].name, all[*(const uint32_t *)right].name);
+}
+
+/* The numbers 0 .. count - 1 in the order of `compare`; NULL without memory. */
+static uint32_t *make_index(uint64_t count, int (*compare)(const void *, const void *, void *),
+                            void *items)
+{
+    uint32_t *index = calloc(count + 1, sizeof *index);
+    if (index != NULL) {
+        for (uint64_t i = 0; i < count; i++) {
+            index[i] = (uint32_t)i;
+        }
+        qsort_r(index, count, sizeof *index, compare, items);
+    }
+    return index;
+}
+
+static enum status index_entries(const struct gguf_cursor *cursor)
+{
+    struct gguf *file = cursor->file;
+    file->entry_index = make_index(file->entry_count, compare_entry_keys, file->entries);
+    if (file->entry_index == NULL) {
+        return gguf_cursor_fail(cursor, cursor->at, ERR_MEMORY, "no memory for an index of keys");
+    }
+    for (uint64_t i = 1; i < file->entry_count; i++) {
+        const struct gguf_entry *a = &file->entries[file->entry_index[i - 1]];
+        const struct gguf_entry *b = &file->entries[file->entry_index[i]];
+        if (compare_strings(a->key, b->key) == 0) {
+            uint64_t later = a->offset > b->offset ? a->offset : b->offset;
+            return gguf_cursor_fail(cursor, later, ERR_FORMAT, "key %s is given twice",
+                                    gguf_cursor_show(b->key).text);
+        }
+    }
+    return OK;
+}
+
+static enum status index_tensors(const struct gguf_cursor *cursor)
+{
+    struct gguf *file = cursor->file;
+    file->tensor_index = make_index(file->tensor_count, compare_tensor_names, file->tensors);
+    if (file->tensor_index == NULL) {
+        return gguf_cursor_fail(cursor, cursor->at, ERR_MEMORY,
+                                "no memory for an index of tensors");
+    }
+    for (uint64_t i = 1; i < file->tensor_count; i++) {
+        struct gguf_string a = file->tensors[file->tensor_index[i - 1]].name;
+        struct gguf_string b = file->tensors[file->tensor_index[i]].name;
+        if (compare_strings(a, b) == 0) {
+            const char *later = a.bytes > b.bytes ? a.bytes : b.bytes;
+            return gguf_cursor_fail(cursor, (uint64_t)((const uint8_t *)later - file->bytes),
+                                    ERR_FORMAT, "tensor %s is given twice",
+                                    gguf_cursor_show(b).text);
+        }
+    }
+    return OK;
+}
+
+static enum status read_alignment(struct gguf_cursor *cursor)
+{
+    cursor->file->alignment = ALIGNMENT_DEFAULT;
+    const struct gguf_entry *entry = gguf_find(cursor->file, "general.alignment");
+    if (entry == NULL) {
+        return OK;
+    }
+    if (entry->type != GGUF_UINT32) {
+        return gguf_cursor_fail(cursor, entry->offset, ERR_FORMAT,
+                                "general.alignment has type %d, not uint32", entry->type);
+    }
+    uint64_t alignment = entry->value.u;
+    if (alignment < 8 || alignment > ALIGNMENT_MAX || (alignment & (alignment - 1)) != 0) {
+        return gguf_cursor_fail(cursor, entry->offset, ERR_FORMAT,
+                                "general.alignment %llu is not a power of two from 8 to %d",
+                                (unsigned long long)alignment, ALIGNMENT_MAX);
+    }
+    cursor->file->alignment = (uint32_t)alignment;
+    return OK;
+}
+
+static enum status check_count(const struct gguf_cursor *cursor, uint64_t offset, const char *what,
+                               uint64_t count, uint64_t limit)
+{
+    if (count > limit) {
+        return gguf_cursor_fail(cursor, offset, ERR_FORMAT, "%llu %s, limit %llu",
+                                (unsigned long long)count, what, (unsigned long long)limit);
+    }
+    return OK;
+}
+
+static enum status check_room(const struct gguf_cursor *cursor, const char *what, uint64_t count,
+                              uint64_t bytes_each)
+{
+    if (count > gguf_cursor_left(cursor) / bytes_each) {
+        return gguf_cursor_fail(
+            cursor, cursor->at, ERR_FORMAT, "%llu %s need at least %llu bytes, %llu left",
+            (unsigned long long)count, what, (unsigned long long)(count * bytes_each),
+            (unsigned long long)gguf_cursor_left(cursor));
+    }
+    return OK;
+}
+
+static enum status read_head(struct gguf_cursor *cursor)
+{
+    struct gguf *file = cursor->file;
+    uint32_t magic = 0;
+    enum status status = gguf_cursor_read_u32(cursor, "the magic number", &magic);
+    if (status == OK && magic != 0x46554747) { /* "GGUF" */
+        return gguf_cursor_fail(cursor, 0, ERR_FORMAT,
+                                "magic number 0x%08x is not GGUF's 0x46554747", magic);
+    }
+    if (status == OK) {
+        status = gguf_cursor_read_u32(cursor, "the version", &file->version);
+    }
+    if (status != OK) {
+        return status;
+    }
+    if (file->version < VERSION_OLDEST || file->version > VERSION_NEWEST) {
+        bool swapped = file->version != 0 && (file->version & 0xffff) == 0;
+        return gguf_cursor_fail(cursor, 4, ERR_UNSUPPORTED, "GGUF version %u%s, limits %d and %d",
+                                file->version, swapped ? " (a big-endian file?)" : "",
+                                VERSION_OLDEST, VERSION_NEWEST);
+    }
+    status = gguf_cursor_read_u64(cursor, "the tensor count", &file->tensor_count);
+    if (status == OK) {
+        status = check_count(cursor, 8, "tensors", file->tensor_count, LIMIT_GGUF_TENSORS);
+    }
+    if (status == OK) {
+        status = gguf_cursor_read_u64(cursor, "the key count", &file->entry_count);
+    }
+    return status != OK ? status
+                        : check_count(cursor, 16, "keys", file->entry_count, LIMIT_GGUF_KEYS);
+}
+
+static enum status read_entries(struct gguf_cursor *cursor)
+{
+    struct gguf *file = cursor->file;
+    enum status status = check_room(cursor, "keys", file->entry_count, GGUF_ENTRY_BYTES_MIN);
+    if (status != OK) {
+        return status;
+    }
+    file->entries = calloc(file->entry_count + 1, sizeof *file->entries);
+    if (file->entries == NULL) {
+        return gguf_cursor_fail(cursor, cursor->at, ERR_MEMORY, "no memory for %llu keys",
+                                (unsigned long long)file->entry_count);
+    }
+    for (uint64_t i = 0; i < file->entry_count && status == OK; i++) {
+        status = gguf_entries_read_one(cursor, &file->entries[i]);
+    }
+    if (status == OK) {
+        status = index_entries(cursor);
+    }
+    return status == OK ? read_alignment(cursor) : status;
+}
+
+static enum status read_tensors(struct gguf_cursor *cursor)
+{
+    struct gguf *file = cursor->file;
+    enum status status = check_room(cursor, "tensors", file->tensor_count, GGUF_TENSOR_BYTES_MIN);
+    if (status != OK) {
+        return status;
+    }
+    file->tensors = calloc(file->tensor_count + 1, sizeof *file->tensors);
+    if (file->tensors == NULL) {
+        return gguf_cursor_fail(cursor, cursor->at, ERR_MEMORY, "no memory for %llu tensors",
+                                (unsigned long long)file->tensor_count);
+    }
+    for (uint64_t i = 0; i < file->tensor_count && status == OK; i++) {
+        status = gguf_tensors_read_one(cursor, &file->tensors[i]);
+    }
+    return status == OK ? index_tensors(cursor) : status;
+}
+
+/* A file longer than its header says is not the file that was written (two downloads in one, a
+ * resumed one gone wrong). Padding, which writers differ about, is zeros and short. */
+static enum status check_tail(const struct gguf_cursor *cursor, uint64_t end)
+{
+    const struct gguf *file = cursor->file;
+    uint64_t tail = file->byte_count - end;
+    bool padding = tail <= ALIGNMENT_MAX;
+    for (uint64_t i = end; i < file->byte_count && padding; i++) {
+        padding = file->bytes[i] == 0;
+    }
+    if (!padding) {
+        return gguf_cursor_fail(
+            cursor, end, ERR_FORMAT,
+            "%llu bytes follow the last tensor and are no padding (zeros, at most %d)",
+            (unsigned long long)tail, ALIGNMENT_MAX);
+    }
+    return OK;
+}
+
+/* The end of a long path says more than its start. */
+static void keep_path(struct gguf *file, const char *path)
+{
+    size_t length = strlen(path);
+    bool cut = length >= sizeof file->path;
+    snprintf(file->path, sizeof file->path, "%s%s", cut ? "..." : "",
+             cut ? path + length - (sizeof file->path - 4) : path);
+}
+
+enum status gguf_parse(struct gguf *out, const uint8_t *bytes, uint64_t byte_count,
+                       const char *path, struct error *err)
+{
+    *out = (struct gguf){.bytes = bytes, .byte_count = byte_count};
+    keep_path(out, path);
+    struct gguf_cursor cursor = {.file = out, .err = err};
+    uint64_t end = 0;
+    enum status status = read_head(&cursor);
+    if (status == OK) {
+        status = read_entries(&cursor);
+    }
+    if (status == OK) {
+        status = read_tensors(&cursor);
+    }
+    end = cursor.at;
+    if (status == OK && out->tensor_count > 0) {
+        status = gguf_tensors_place(&cursor, &end);
+    }
+    if (status == OK) {
+        status = check_tail(&cursor, end);
+    }
+    if (status != OK) {
+        gguf_close(out);
+    }
+    return status;
+}
+
+/* The whole of an open file, mapped; it must be a regular one. */
+static enum status map_file(int fd, const char *path, const uint8_t **bytes, uint64_t *byte_count,
+                            struct error *err)
+{
+    struct stat info;
+    if (fstat(fd, &info) != 0) {
+        return error_set(err, ERR_IO, "%s: cannot be examined: %s", path, strerror(errno));
+    }
+    if (!S_ISREG(info.st_mode)) {
+        return error_set(err, ERR_INVALID, "%s: a %s, not a regular file", path,
+                         S_ISDIR(info.st_mode)    ? "directory"
+                         : S_ISFIFO(info.st_mode) ? "named pipe"
+                                                  : "device or socket");
+    }
+    *byte_count = (uint64_t)info.st_size;
+    *bytes = (const uint8_t *)"";
+    if (info.st_size == 0) {
+        return OK; /* cannot be mapped; the parser says what is wrong with it */
+    }
+    void *memory = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (memory == MAP_FAILED) {
+        return error_set(err, ERR_IO, "%s: %llu bytes cannot be mapped: %s", path,
+                         (unsigned long long)info.st_size, strerror(errno));
+    }
+    *bytes = memory;
+    return OK;
+}
+
+enum status gguf_open(struct gguf *out, const char *path, struct error *err)
+{
+    *out = (struct gguf){0};
+    /* Without O_NONBLOCK, opening a named pipe would wait for its writer. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0) {
+        return error_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: cannot be opened: %s",
+                         path, strerror(errno));
+    }
+    const uint8_t *bytes = NULL;
+    uint64_t byte_count = 0;
+    enum status status = map_file(fd, path, &bytes, &byte_count, err);
+    close(fd);
+    if (status != OK) {
+        return status;
+    }
+    status = gguf_parse(out, bytes, byte_count, path, err);
+    if (status == OK) {
+        out->mapped = true;
+    } else if (byte_count > 0) {
+        munmap((void *)bytes, byte_count);
+    }
+    return status;
+}
+
+void gguf_close(struct gguf *file)
+{
+    if (file->entries != NULL) {
+        for (uint64_t i = 0; i < file->entry_count; i++) {
+            if (file->entries[i].type == GGUF_ARRAY) {
+                free(file->entries[i].value.array.strings);
+            }
+        }
+    }
+    free(file->entries);
+    free(file->tensors);
+    free(file->entry_index);
+    free(file->tensor_index);
+    if (file->mapped) {
+        munmap((void *)file->bytes, file->byte_count);
+    }
+    *file = (struct gguf){0};
+}
+
+const struct gguf_entry *gguf_find(const struct gguf *file, const char *key)
+{
+    struct gguf_string wanted = {key, strlen(key)};
+    uint64_t low = 0;
+    uint64_t high = file->entry_count;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        const struct gguf_entry *entry = &file->entries[file->entry_index[middle]];
+        int order = compare_strings(wanted, entry->key);
+        if (order == 0) {
+            return entry;
+        }
+        low = order > 0 ? middle + 1 : low;
+        high = order < 0 ? middle : high;
+    }
+    return NULL;
+}
+
+const struct gguf_tensor *gguf_find_tensor(const struct gguf *file, const char *name)
+{
+    struct gguf_string wanted = {name, strlen(name)};
+    uint64_t low = 0;
+    uint64_t high = file->tensor_count;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        const struct gguf_tensor *tensor = &file->tensors[file->tensor_index[middle]];
+        int order = compare_strings(wanted, tensor->name);
+        if (order == 0) {
+            return tensor;
+        }
+        low = order > 0 ? middle + 1 : low;
+        high = order < 0 ? middle : high;
+    }
+    return NULL;
+}
+
+/* The bits of element i, which is byte_count bytes wide. */
+static uint64_t element_bits(const struct gguf_array *array, uint64_t i, uint32_t *byte_count)
+{
+    *byte_count = gguf_entries_scalar_bytes(array->type);
+    assert(*byte_count > 0 && i < array->element_count);
+    return gguf_cursor_load(array->bytes + i * *byte_count, *byte_count);
+}
+
+uint64_t gguf_array_u64(const struct gguf_array *array, uint64_t i)
+{
+    return (uint64_t)gguf_array_i64(array, i);
+}
+
+int64_t gguf_array_i64(const struct gguf_array *array, uint64_t i)
+{
+    uint32_t byte_count = 0;
+    uint64_t bits = element_bits(array, i, &byte_count);
+    switch (array->type) {
+    case GGUF_INT8:
+    case GGUF_INT16:
+    case GGUF_INT32:
+    case GGUF_INT64:
+        return gguf_entries_sign_extend(bits, byte_count);
+    default:
+        assert(array->type != GGUF_FLOAT32 && array->type != GGUF_FLOAT64);
+        return (int64_t)bits;
+    }
+}
+
+double gguf_array_f64(const struct gguf_array *array, uint64_t i)
+{
+    uint32_t byte_count = 0;
+    uint64_t bits = element_bits(array, i, &byte_count);
+    switch (array->type) {
+    case GGUF_FLOAT32:
+    case GGUF_FLOAT64:
+        return gguf_entries_float(bits, byte_count);
+    case GGUF_UINT64:
+        return (double)bits;
+    default:
+        return (double)gguf_array_i64(array, i);
+    }
+}
+
+bool gguf_string_equal(struct gguf_string string, const char *text)
+{
+    return string.byte_count == strlen(text) && memcmp(string.bytes, text, string.byte_count) == 0;
+}
