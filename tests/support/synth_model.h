@@ -45,7 +45,7 @@ struct synth_options {
 
 /* Ids of the control tokens, at the end of the vocabulary. */
 enum {
-    SYNTH_VOCAB_MIN = 320, /* bytes and control tokens */
+    SYNTH_VOCAB_MIN = 384, /* bytes, characters and control tokens */
     SYNTH_CONTROL_COUNT = 4,
     SYNTH_BOS_FROM_END = 4, /* id = vocab_count - this: <|bos|> */
     SYNTH_EOS_FROM_END = 3, /* <|endoftext|> */
