@@ -74,6 +74,11 @@ bool text_buffer_append_text(struct text_buffer *buffer, const char *text)
     return text_buffer_append(buffer, text, strlen(text));
 }
 
+char *text_buffer_room(struct text_buffer *buffer, size_t byte_count)
+{
+    return reserve(buffer, byte_count) ? buffer->bytes + buffer->byte_count : NULL;
+}
+
 bool text_buffer_printf(struct text_buffer *buffer, const char *format, ...)
 {
     va_list args;

@@ -22,6 +22,10 @@ void text_buffer_release(struct text_buffer *buffer);
 void text_buffer_clear(struct text_buffer *buffer); /* empty, not failed, capacity kept */
 bool text_buffer_append(struct text_buffer *buffer, const char *bytes, size_t byte_count);
 bool text_buffer_append_text(struct text_buffer *buffer, const char *text);
+/* Room for byte_count bytes at the end, for a writer that then adds to byte_count (and keeps the
+ * terminator). NULL when the buffer has failed. */
+char *text_buffer_room(struct text_buffer *buffer, size_t byte_count);
+
 bool text_buffer_printf(struct text_buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
