@@ -1,0 +1,317 @@
+/* A small valid file of each family is built, one tensor is changed, and the model must either bind
+ * it or be refused with one line that names it. SPDX-License-Identifier: Apache-2.0 */
+#include "tests/test.h"
+
+#include "kernels/quant.h"
+#include "tests/support/model_fixture.h"
+
+#include <math.h>
+
+static void every_family_opens_with_its_own_flags(void **state)
+{
+    (void)state;
+    const struct {
+        const char *arch;
+        enum rope_style style;
+        bool bias;
+        bool norm;
+    } rows[] = {
+        {"llama", ROPE_NEIGHBOURS, false, false},
+        {"qwen2", ROPE_HALVES, true, false},
+        {"qwen3", ROPE_HALVES, false, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct model_fixture fixture;
+        model_fixture_start(&fixture, rows[i].arch);
+        model_fixture_open_valid(&fixture);
+        const struct model_params *params = &fixture.model.params;
+        const struct model_layer *last = &fixture.model.layers[params->layer_count - 1];
+        assert_string_equal(params->architecture, rows[i].arch);
+        assert_int_equal(params->rope_style, rows[i].style);
+        assert_int_equal(params->qkv_bias, rows[i].bias);
+        assert_int_equal(params->qk_norm, rows[i].norm);
+        assert_int_equal(last->q_bias.data != NULL, rows[i].bias);
+        assert_int_equal(last->v_bias.data != NULL, rows[i].bias);
+        assert_int_equal(last->q_norm.data != NULL, rows[i].norm);
+        assert_int_equal(last->k_norm.data != NULL, rows[i].norm);
+        model_fixture_finish(&fixture);
+    }
+}
+
+static void every_tensor_is_bound_to_the_bytes_of_its_name(void **state)
+{
+    (void)state;
+    struct model_fixture fixture;
+    model_fixture_start(&fixture, "qwen2");
+    model_fixture_open_valid(&fixture);
+    const struct model_layer *layer = &fixture.model.layers[1];
+    const struct {
+        const char *name;
+        const struct tensor *bound;
+    } rows[] = {
+        {"token_embd.weight", &fixture.model.embedding},
+        {"output_norm.weight", &fixture.model.output_norm},
+        {"blk.1.attn_norm.weight", &layer->attention_norm},
+        {"blk.1.attn_q.weight", &layer->q},
+        {"blk.1.attn_k.weight", &layer->k},
+        {"blk.1.attn_v.weight", &layer->v},
+        {"blk.1.attn_q.bias", &layer->q_bias},
+        {"blk.1.attn_k.bias", &layer->k_bias},
+        {"blk.1.attn_v.bias", &layer->v_bias},
+        {"blk.1.attn_output.weight", &layer->attention_output},
+        {"blk.1.ffn_norm.weight", &layer->ffn_norm},
+        {"blk.1.ffn_gate.weight", &layer->ffn_gate},
+        {"blk.1.ffn_up.weight", &layer->ffn_up},
+        {"blk.1.ffn_down.weight", &layer->ffn_down},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct gguf_tensor *stored = gguf_find_tensor(&fixture.file, rows[i].name);
+        assert_non_null(stored);
+        assert_ptr_equal(stored->tensor.data, rows[i].bound->data);
+    }
+    uint64_t byte_count = 0;
+    uint64_t value_count = 0;
+    for (uint64_t i = 0; i < fixture.file.tensor_count; i++) {
+        const struct tensor *tensor = &fixture.file.tensors[i].tensor;
+        byte_count += fixture.file.tensors[i].byte_count;
+        value_count += tensor_row_count(tensor) * tensor_row_values(tensor);
+    }
+    assert_int_equal(fixture.model.weight_bytes, byte_count);
+    assert_int_equal(fixture.model.parameter_count, value_count);
+    model_fixture_finish(&fixture);
+}
+
+static void embedding_serves_as_output_when_tied(void **state)
+{
+    (void)state;
+    struct model_fixture fixture;
+    model_fixture_start(&fixture, "llama");
+    if (gguf_writer_find_tensor(&fixture.writer, "output.weight") == NULL) {
+        uint64_t shape[] = {fixture.options.vocab_count, fixture.options.dim};
+        gguf_writer_add_tensor(&fixture.writer, "output.weight", DTYPE_F32, 2, shape, NULL);
+    }
+    model_fixture_open_valid(&fixture);
+    assert_ptr_not_equal(fixture.model.output.data, fixture.model.embedding.data);
+    model_fixture_finish(&fixture);
+
+    model_fixture_start(&fixture, "llama");
+    gguf_writer_remove_tensor(&fixture.writer, "output.weight");
+    model_fixture_open_valid(&fixture);
+    assert_ptr_equal(fixture.model.output.data, fixture.model.embedding.data);
+    model_fixture_finish(&fixture);
+}
+
+static void an_unknown_architecture_is_refused_with_the_known_ones(void **state)
+{
+    (void)state;
+    char *huge = malloc(1048577);
+    assert_non_null(huge);
+    memset(huge, 'x', 1048576);
+    huge[1048576] = '\0';
+    const char *const names[] = {"gpt5", "", "llama2", "lla", "a\nb", huge};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct model_fixture fixture;
+        model_fixture_start(&fixture, "llama");
+        model_fixture_set_string(&fixture, "general.architecture", names[i]);
+        model_fixture_expect_refusal(&fixture, ERR_UNSUPPORTED,
+                                     WORDS("general.architecture", "llama, qwen2, qwen3"));
+    }
+    free(huge);
+
+    struct model_fixture fixture;
+    model_fixture_start(&fixture, "llama");
+    gguf_writer_remove(&fixture.writer, "general.architecture");
+    model_fixture_expect_refusal(&fixture, ERR_FORMAT, WORDS("general.architecture"));
+}
+
+static void every_required_tensor_is_missed_by_name(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 3; i++) {
+        static const char *const archs[] = {"llama", "qwen2", "qwen3"};
+        struct model_fixture fixture;
+        model_fixture_start(&fixture, archs[i]);
+        uint64_t tensor_count = fixture.writer.tensor_count;
+        model_fixture_finish(&fixture);
+        for (uint64_t t = 0; t < tensor_count; t++) {
+            model_fixture_start(&fixture, archs[i]);
+            char name[64];
+            snprintf(name, sizeof name, "%.*s", (int)fixture.writer.tensors[t].name_bytes,
+                     fixture.writer.tensors[t].name);
+            gguf_writer_remove_tensor(&fixture.writer, name);
+            if (strcmp(name, "output.weight") == 0) {
+                model_fixture_finish(&fixture);
+                continue;
+            }
+            model_fixture_expect_refusal(&fixture, ERR_FORMAT, WORDS(name, "missing"));
+        }
+    }
+}
+
+static void a_wrong_shape_is_named_with_both_shapes(void **state)
+{
+    (void)state;
+    struct model_fixture fixture;
+    model_fixture_start(&fixture, "llama");
+    uint32_t dim = fixture.options.dim;
+    uint32_t ffn_dim = fixture.options.ffn_dim;
+    char expected[64];
+    snprintf(expected, sizeof expected, "[%u, %u]", ffn_dim, dim);
+    char found[64];
+    snprintf(found, sizeof found, "[%u, %u]", ffn_dim + 1, dim);
+    model_fixture_set_tensor(&fixture, "blk.1.ffn_up.weight", DTYPE_F32, 2,
+                             (uint64_t[]){ffn_dim + 1, dim});
+    model_fixture_expect_refusal(&fixture, ERR_FORMAT,
+                                 WORDS("blk.1.ffn_up.weight", expected, found));
+
+    model_fixture_start(&fixture, "llama");
+    snprintf(found, sizeof found, "[%u]", dim * ffn_dim);
+    model_fixture_set_tensor(&fixture, "blk.0.ffn_down.weight", DTYPE_F32, 1,
+                             (uint64_t[]){(uint64_t)dim * ffn_dim});
+    model_fixture_expect_refusal(&fixture, ERR_FORMAT, WORDS("blk.0.ffn_down.weight", found));
+
+    model_fixture_start(&fixture, "llama");
+    model_fixture_set_tensor(&fixture, "output_norm.weight", DTYPE_F32, 2, (uint64_t[]){1, dim});
+    snprintf(found, sizeof found, "[1, %u]", dim);
+    model_fixture_expect_refusal(&fixture, ERR_FORMAT, WORDS("output_norm.weight", found));
+
+    model_fixture_start(&fixture, "llama");
+    model_fixture_set_u32(&fixture, "feed_forward_length", ffn_dim + 1);
+    model_fixture_expect_refusal(&fixture, ERR_FORMAT, WORDS("blk.0.ffn_gate.weight", "shape"));
+}
+
+static void a_type_we_cannot_compute_with_is_named(void **state)
+{
+    (void)state;
+    struct model_fixture fixture;
+    model_fixture_start(&fixture, "llama");
+    /* iq2_xs, ggml type 17: 256 values in 74 bytes. */
+    gguf_writer_remove_tensor(&fixture.writer, "blk.0.attn_q.weight");
+    gguf_writer_add_raw_tensor(&fixture.writer, "blk.0.attn_q.weight", 17, 2, (uint64_t[]){256, 1},
+                               NULL, 74);
+    model_fixture_expect_refusal(&fixture, ERR_UNSUPPORTED, WORDS("blk.0.attn_q.weight", "iq2_xs"));
+}
+
+static void a_quantised_norm_is_refused(void **state)
+{
+    (void)state;
+    struct model_fixture fixture;
+    model_fixture_start(&fixture, "llama");
+    model_fixture_set_tensor(&fixture, "blk.1.ffn_norm.weight", DTYPE_Q8_0, 1,
+                             (uint64_t[]){fixture.options.dim});
+    model_fixture_expect_refusal(&fixture, ERR_UNSUPPORTED, WORDS("blk.1.ffn_norm.weight", "q8_0"));
+}
+
+static void a_tensor_without_a_use_is_refused(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "blk.0.attn_q_norm.weight", /* Qwen 3 has it; a llama with it is no llama */
+        "blk.2.attn_norm.weight",   /* beyond the last layer */
+        "blk.01.attn_norm.weight",  "blk..attn_norm.weight", "blk.0", "output.bias", "mystery",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct model_fixture fixture;
+        model_fixture_start(&fixture, "llama");
+        model_fixture_set_tensor(&fixture, names[i], DTYPE_F32, 1, (uint64_t[]){64});
+        model_fixture_expect_refusal(&fixture, ERR_UNSUPPORTED,
+                                     WORDS("nothing in a llama model", names[i]));
+    }
+    struct model_fixture fixture;
+    model_fixture_start(&fixture, "llama");
+    model_fixture_set_tensor(&fixture, "blk.1.attn_rot_embd.weight", DTYPE_F32, 1,
+                             (uint64_t[]){64});
+    model_fixture_open_valid(&fixture);
+    model_fixture_finish(&fixture);
+}
+
+static void optional_biases_are_bound_where_present(void **state)
+{
+    (void)state;
+    struct model_fixture fixture;
+    model_fixture_start(&fixture, "llama");
+    uint32_t dim = fixture.options.dim;
+    model_fixture_set_tensor(&fixture, "blk.0.attn_output.bias", DTYPE_F32, 1, (uint64_t[]){dim});
+    model_fixture_set_tensor(&fixture, "blk.1.ffn_down.bias", DTYPE_F32, 1, (uint64_t[]){dim});
+    model_fixture_open_valid(&fixture);
+    assert_non_null(fixture.model.layers[0].attention_output_bias.data);
+    assert_null(fixture.model.layers[1].attention_output_bias.data);
+    assert_non_null(fixture.model.layers[1].ffn_down_bias.data);
+    assert_null(fixture.model.layers[0].ffn_down_bias.data);
+    model_fixture_finish(&fixture);
+}
+
+static void norms_and_biases_in_half_precision_become_f32(void **state)
+{
+    (void)state;
+    struct model_fixture fixture;
+    model_fixture_start(&fixture, "qwen2");
+    uint32_t dim = fixture.options.dim;
+    uint32_t q_width = fixture.options.head_count * fixture.options.head_dim;
+    uint64_t norm_shape[] = {dim};
+    uint64_t bias_shape[] = {q_width};
+    uint16_t *halves = calloc(dim + q_width, sizeof *halves);
+    assert_non_null(halves);
+    for (uint32_t i = 0; i < dim; i++) {
+        halves[i] = quant_f32_to_f16(1.0f + (float)i / 64.0f);
+    }
+    for (uint32_t i = 0; i < q_width; i++) {
+        halves[dim + i] = quant_f32_to_bf16((float)i - 8.0f);
+    }
+    gguf_writer_remove_tensor(&fixture.writer, "blk.0.attn_norm.weight");
+    gguf_writer_add_tensor(&fixture.writer, "blk.0.attn_norm.weight", DTYPE_F16, 1, norm_shape,
+                           halves);
+    gguf_writer_remove_tensor(&fixture.writer, "blk.1.attn_q.bias");
+    gguf_writer_add_tensor(&fixture.writer, "blk.1.attn_q.bias", DTYPE_BF16, 1, bias_shape,
+                           halves + dim);
+    model_fixture_open_valid(&fixture);
+    const struct tensor *norm = &fixture.model.layers[0].attention_norm;
+    const struct tensor *bias = &fixture.model.layers[1].q_bias;
+    assert_int_equal(norm->dtype, DTYPE_F32);
+    assert_int_equal(bias->dtype, DTYPE_F32);
+    for (uint32_t i = 0; i < dim; i++) {
+        assert_true(((const float *)norm->data)[i] == quant_f16_to_f32(halves[i]));
+    }
+    for (uint32_t i = 0; i < q_width; i++) {
+        assert_true(((const float *)bias->data)[i] == quant_bf16_to_f32(halves[dim + i]));
+    }
+    free(halves);
+    model_fixture_finish(&fixture);
+}
+
+static void weights_that_are_not_numbers_still_load(void **state)
+{
+    (void)state;
+    struct model_fixture fixture;
+    model_fixture_start(&fixture, "llama");
+    uint32_t dim = fixture.options.dim;
+    float *values = calloc(dim, sizeof *values);
+    assert_non_null(values);
+    values[0] = NAN;
+    values[1] = INFINITY;
+    gguf_writer_remove_tensor(&fixture.writer, "output_norm.weight");
+    gguf_writer_add_tensor(&fixture.writer, "output_norm.weight", DTYPE_F32, 1, (uint64_t[]){dim},
+                           values);
+    model_fixture_open_valid(&fixture);
+    free(values);
+    model_fixture_finish(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_family_opens_with_its_own_flags),
+        cmocka_unit_test(every_tensor_is_bound_to_the_bytes_of_its_name),
+        cmocka_unit_test(embedding_serves_as_output_when_tied),
+        cmocka_unit_test(an_unknown_architecture_is_refused_with_the_known_ones),
+        cmocka_unit_test(every_required_tensor_is_missed_by_name),
+        cmocka_unit_test(a_wrong_shape_is_named_with_both_shapes),
+        cmocka_unit_test(a_type_we_cannot_compute_with_is_named),
+        cmocka_unit_test(a_quantised_norm_is_refused),
+        cmocka_unit_test(a_tensor_without_a_use_is_refused),
+        cmocka_unit_test(optional_biases_are_bound_where_present),
+        cmocka_unit_test(norms_and_biases_in_half_precision_become_f32),
+        cmocka_unit_test(weights_that_are_not_numbers_still_load),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
