@@ -44,7 +44,7 @@ struct kv_request {
     uint32_t *fill_by_group; /* ... or, when layered, per group [layer_group_count] */
     bool layered;
     uint32_t published_blocks; /* leading blocks already offered to the prefix index */
-    struct prefix_hash parent; /* chain value after the last published block */
+    struct prefix_node place;  /* where the next full block will hang in the prefix index */
 };
 
 /* A block whose first token_count tokens must be copied before the next step writes to it. */
@@ -66,6 +66,14 @@ void kv_request_close(struct kv_request *request); /* memory only; blocks go by 
  * is always left to compute), to a request that holds nothing. Returns the tokens found. */
 uint32_t kv_cache_match(struct kv_cache *cache, struct kv_request *request, uint64_t salt,
                         const uint32_t *token_ids, uint32_t token_count);
+
+/* Free blocks that kv_cache_match over the first match_tokens tokens and then kv_cache_reserve of
+ * token_count would take, for a request that holds nothing. Changes nothing. */
+uint32_t kv_cache_demand(const struct kv_cache *cache, uint64_t salt, const uint32_t *token_ids,
+                         uint32_t match_tokens, uint32_t token_count);
+
+/* Blocks that token_count tokens lie in. */
+uint32_t kv_cache_blocks(const struct kv_cache *cache, uint32_t token_count);
 
 /* Blocks that kv_cache_reserve would have to take for token_count tokens in all. */
 uint32_t kv_cache_needed(const struct kv_cache *cache, const struct kv_request *request,
@@ -95,13 +103,19 @@ void kv_cache_rollback(struct kv_cache *cache, struct kv_request *request, uint3
 bool kv_cache_fork(struct kv_cache *cache, const struct kv_request *parent,
                    struct kv_request *child, uint32_t token_count, struct kv_copy *copy);
 
-/* Puts every block back, last first, so that heads of prompts stay cached longest. */
+/* Whether a step may write KV at these positions: reserved, held by nobody else, unpublished. */
+bool kv_cache_writable(const struct kv_cache *cache, const struct kv_request *request,
+                       uint32_t start, uint32_t token_count);
+
+/* Puts every block back, last first, so that heads of prompts stay cached longest. Blocks that
+ * nobody can find again are the first to be reused. */
 void kv_cache_release(struct kv_cache *cache, struct kv_request *request);
 
 /* Forgets every cached prefix that no request holds. */
 void kv_cache_flush(struct kv_cache *cache);
 
-/* Asserts the invariants of pool and index; requests are checked by their owner. */
+/* Asserts the invariants of pool and index, and those of one request. Linear in their sizes. */
 void kv_cache_check(const struct kv_cache *cache);
+void kv_cache_check_request(const struct kv_cache *cache, const struct kv_request *request);
 
 #endif

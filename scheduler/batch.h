@@ -15,6 +15,7 @@ struct request;
 
 struct span {
     struct request *request;
+    uint64_t request_number; /* its arrival_number: the struct may be reused before apply */
     uint32_t first_row;
     uint32_t row_count;        /* new tokens; 1 + guesses when a draft is verified */
     uint32_t start;            /* position of the first row */

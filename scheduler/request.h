@@ -41,7 +41,8 @@ struct request_spec {
     uint64_t arrival_us;
     uint64_t deadline_us;      /* 0 = none */
     bool all_logits;           /* logits of every prompt row are wanted: no cached prefix is used */
-    struct request *fork_from; /* share this request's prompt KV once computed, or NULL */
+    struct request *fork_from; /* a request with the same prompt and salt, whose prompt KV is shared
+                                  once computed; NULL once it is gone or cannot be waited for */
     void *owner;               /* the engine's side of it; not touched here */
 };
 
@@ -53,10 +54,12 @@ struct request {
     uint32_t computed_tokens; /* tokens whose KV is in the cache, <= token_count */
     uint32_t guess_count;     /* draft tokens behind token_count, for the next step only */
     uint32_t cached_tokens;   /* found in the prefix cache at first admission: for `usage` */
+    uint32_t scored_tokens;   /* all_logits: prompt rows whose logits were given already */
+    uint32_t child_count;     /* waiting requests whose fork_from this is */
     uint32_t preempt_count;
-    uint64_t arrival_number; /* order of scheduler_add */
-    uint64_t admit_number;   /* order of admission: the youngest is preempted first */
-    uint64_t admitted_us;    /* first admission; 0 = never yet */
+    uint64_t arrival_number; /* order of scheduler_add, from 1; never reused */
+    uint64_t admit_number;   /* order of first admission, from 1; 0 = never yet */
+    uint64_t admitted_us;    /* time of first admission */
     struct kv_request kv;
     struct request *next; /* request_queue links */
     struct request *prev;
@@ -67,6 +70,18 @@ static inline uint32_t request_output_tokens(const struct request *request)
 {
     return request->token_count - request->spec.prompt_tokens;
 }
+
+/* Whether all but the newest token is computed: the next step gives a token (a decode). */
+static inline bool request_caught_up(const struct request *request)
+{
+    return request->computed_tokens + 1 == request->token_count;
+}
+
+/* Cleared but for its memory, for the next use of the struct. Holds nothing at this point. */
+void request_reset(struct request *request);
+
+/* Asserts the relations between the counters. */
+void request_check(const struct request *request);
 
 const char *request_finish_reason_name(enum finish_reason reason);
 

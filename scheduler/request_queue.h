@@ -18,4 +18,7 @@ void request_queue_push_before(struct request_queue *queue, struct request *posi
 void request_queue_remove(struct request_queue *queue, struct request *request);
 struct request *request_queue_take(struct request_queue *queue); /* the head, or NULL */
 
+/* Asserts links and count, and that every request on it is in this state. */
+void request_queue_check(const struct request_queue *queue, enum request_state state);
+
 #endif
