@@ -2,10 +2,11 @@
  *
  * A pure step function over (state, events, time): no I/O, no clock, no device, no thread.
  * Within the token budget, running requests go first with the token each is owed (and guesses if
- * there is room), then prompts in policy order, cut into chunks (Dynamic SplitFuse, methods.md
- * 4.1). A prompt is admitted only if blocks for all its known tokens are free. When blocks run
- * out the youngest running request is preempted: its blocks go back, it waits at the front and is
- * recomputed later. The oldest running request is never preempted for a younger one.
+ * there is room), then prompts in policy order, cut into chunks (Dynamic SplitFuse). A prompt is
+ * admitted only if blocks for all its known tokens are free, and one more for each running request
+ * that still grows. When blocks run out all the same, the running request that is last in policy
+ * order is preempted: its blocks go back, it waits in its old place and is recomputed later. So
+ * the first in order always gets on, and no two requests can take turns in undoing each other.
  * Thread: engine. Nothing allocates after init. SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEDULER_SCHEDULER_H
 #define SCHEDULER_SCHEDULER_H
@@ -15,9 +16,9 @@
 #include "scheduler/request_queue.h"
 
 struct scheduler_options {
-    uint32_t running_max;        /* --max-num-seqs */
-    uint32_t waiting_max;        /* requests queued; more are refused */
-    uint64_t waiting_tokens_max; /* prompt tokens queued; 0 = no limit */
+    uint32_t running_max;        /* --max-num-seqs; at most batch_tokens_max of them are used */
+    uint32_t waiting_max;        /* requests queued and never run yet; more are refused */
+    uint64_t waiting_tokens_max; /* their prompt tokens; 0 = no limit */
     uint32_t batch_tokens_max;   /* --max-num-batched-tokens: the budget of one step */
     uint32_t chunk_tokens_max;   /* most of one prompt in one step; 0 = the whole budget */
     uint32_t logits_rows_max;    /* rows of logits one step may produce; >= running_max */
@@ -37,9 +38,10 @@ struct scheduler {
     struct request *requests; /* [running_max + waiting_max]: all there will ever be */
     struct request_queue unused;
     struct request_queue waiting;  /* in policy order; preempted ones keep their place */
-    struct request_queue running;  /* in order of admission */
-    struct request_queue finished; /* until scheduler_remove */
-    uint64_t waiting_tokens;
+    struct request_queue running;  /* in policy order: the last is the first to be preempted */
+    struct request_queue finished; /* until scheduler_remove, in order of finishing */
+    uint32_t queued_count;         /* waiting, and never admitted yet: what waiting_max bounds */
+    uint64_t queued_tokens;        /* their prompt tokens */
     uint64_t arrival_count;
     struct scheduler_counters counters;
 };
@@ -47,6 +49,10 @@ struct scheduler {
 enum status scheduler_init(struct scheduler *scheduler, const struct scheduler_options *options,
                            struct kv_cache *cache, struct error *err);
 void scheduler_release(struct scheduler *scheduler);
+
+/* Whether that many more requests with that many prompt tokens in all would be queued now. */
+bool scheduler_has_room(const struct scheduler *scheduler, uint32_t request_count,
+                        uint64_t prompt_tokens);
 
 /* Queues a request. ERR_FULL when the queue is; ERR_INVALID when it could never fit the cache. */
 enum status scheduler_add(struct scheduler *scheduler, const struct request_spec *spec,
@@ -56,34 +62,47 @@ enum status scheduler_add(struct scheduler *scheduler, const struct request_spec
 void scheduler_cancel(struct scheduler *scheduler, struct request *request,
                       enum finish_reason reason);
 
+/* Takes a running request's blocks back: it waits in its place in the queue, keeps its output, and
+ * is recomputed later. Finishes with FINISH_CAPACITY instead once preempt_max is reached. */
+void scheduler_preempt(struct scheduler *scheduler, struct request *request);
+
 /* Puts guesses behind a running request's tokens, to be verified by the next step as far as budget
- * and blocks allow; guesses never preempt anyone. They are written behind spec.token_ids. */
+ * and blocks allow; guesses never preempt anyone. They are written behind the request's tokens in
+ * spec.token_ids. Ignored unless the request is caught up. */
 void scheduler_propose(struct scheduler *scheduler, struct request *request,
                        const uint32_t *guess_ids, uint32_t guess_count);
 
-/* Fills batch with the next step; an empty batch means that nothing can run. Requests past their
- * deadline finish here. */
+/* Fills batch with the next step; it is empty only when the scheduler is idle. Requests past their
+ * deadline finish here. Every plan is followed by its apply before the next. */
 void scheduler_plan(struct scheduler *scheduler, uint64_t now_us, struct batch *batch);
 
 /* What a step produced for one span. */
 struct span_outcome {
     const uint32_t *token_ids; /* accepted guesses, then one new token; borrowed */
-    uint32_t token_count;      /* 0 while a prompt is being read; else 1 .. 1 + guess_count */
+    uint32_t token_count;      /* 0 while a prompt is being read; else 1 .. 1 + guess_count, or 0
+                                  together with a finish reason */
     enum finish_reason finish_reason; /* FINISH_NONE: goes on, unless its length limit is reached */
 };
 
 /* Takes in a step's results, outcomes[i] for batch->spans[i]: advances, commits, rolls rejected
- * guesses back, finishes. Spans of requests cancelled meanwhile are ignored. */
+ * guesses back, finishes. Spans of requests cancelled (or removed) meanwhile are ignored. After
+ * FINISH_ERROR nothing of the step is published. */
 void scheduler_apply(struct scheduler *scheduler, const struct batch *batch,
                      const struct span_outcome *outcomes);
 
 /* Forgets a finished request, whose struct may be reused at once. */
 void scheduler_remove(struct scheduler *scheduler, struct request *request);
 
-/* Requests that scheduler_plan or scheduler_cancel finished, to be reported and removed: the
- * oldest, or NULL. */
+/* Requests that finished in whatever way, to be reported and removed: the first to finish, or
+ * NULL. */
 struct request *scheduler_first_finished(const struct scheduler *scheduler);
 
+/* For scheduler_plan.c. Cuts the ties between a request and those that would fork from it, or that
+ * it would fork from; takes a request off the waiting queue. */
+void scheduler_detach(struct scheduler *scheduler, struct request *request);
+void scheduler_leave_queue(struct scheduler *scheduler, struct request *request);
+
+/* True when nothing waits or runs; finished requests may still be there to be removed. */
 bool scheduler_idle(const struct scheduler *scheduler);
 
 /* Asserts every invariant, block accounting included. Linear in everything: tests and idle time. */
