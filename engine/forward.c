@@ -1,17 +1,21 @@
 /* forward.c - one pass over the layers for the whole ragged batch, every line one backend op.
  * Families differ by flags of the model; nothing here knows how a row came into the batch, so a
  * row's logits cannot depend on its neighbours. Rotary angles are computed in double precision from
- * each row's own position, once a step for all layers. Buffers have fixed places for the largest
- * batch, taken at open. SPDX-License-Identifier: Apache-2.0 */
+ * each row's own position, once a step for all layers. The workspace is sized at open for the largest
+ * batch. SPDX-License-Identifier: Apache-2.0 */
 #include "engine/forward.h"
+
+#include "kernels/workspace.h"
 
 #include <assert.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
-/* Buffers start on cache lines, as backend memory does. */
-#define BUFFER_ALIGNMENT 64u
+enum {
+    BUFFER_COUNT = 11
+};
 
 struct forward {
     const struct model *model;
@@ -19,19 +23,18 @@ struct forward {
     struct kv_store *store;
     struct forward_options options;
 
-    void *memory; /* on the device: everything down to `logits` */
-    uint64_t memory_bytes;
-    float *hidden;   /* [rows, dim] the residual stream */
-    float *normed;   /* [rows, dim] */
-    float *q;        /* [rows, head_count, head_dim] */
-    float *k;        /* [rows, kv_head_count, head_dim] */
-    float *v;        /* the same shape */
-    float *attended; /* as q */
-    float *gate;     /* [rows, ffn_dim] */
-    float *up;       /* [rows, ffn_dim] */
-    float *cos;      /* [rows, rotary_dim / 2] */
-    float *sin;      /* [rows, rotary_dim / 2] */
-    float *logits;   /* [logits rows, vocab] */
+    struct workspace workspace; /* holds what follows, down to `logits`, of the step that runs */
+    float *hidden;              /* [rows, dim] the residual stream */
+    float *normed;              /* [rows, dim] */
+    float *q;                   /* [rows, head_count, head_dim] */
+    float *k;                   /* [rows, kv_head_count, head_dim] */
+    float *v;                   /* the same shape */
+    float *attended;            /* as q */
+    float *gate;                /* [rows, ffn_dim] */
+    float *up;                  /* [rows, ffn_dim] */
+    float *cos;                 /* [rows, rotary_dim / 2] */
+    float *sin;                 /* [rows, rotary_dim / 2] */
+    float *logits;              /* [logits rows, vocab] */
 
     double *frequencies; /* on the host: [rotary_dim / 2] */
     double magnitude;    /* of cos and sin */
@@ -41,46 +44,59 @@ struct forward {
     struct attention_span *spans; /* [span_count_max] */
 };
 
-/* The next buffer of memory, or only its size when there is no memory yet. No product overflows:
- * rows fit 32 bits and limits.h keeps every width below 2^31. */
-static float *take(uint8_t *memory, uint64_t *used, uint64_t row_count, uint64_t width)
-{
-    uint64_t offset = *used;
-    uint64_t byte_count = row_count * width * sizeof(float);
-    *used += (byte_count + BUFFER_ALIGNMENT - 1) / BUFFER_ALIGNMENT * BUFFER_ALIGNMENT;
-    return memory == NULL ? NULL : (float *)(void *)(memory + offset);
-}
+/* One buffer of a step: which, and how large. */
+struct buffer {
+    float **place;
+    uint64_t row_count;
+    uint64_t width;
+};
 
-/* Gives every device buffer its place; returns the bytes of all. */
-static uint64_t place_buffers(struct forward *f, const struct model_params *params,
-                              const struct forward_options *options, uint8_t *memory)
+static void list_buffers(struct forward *f, const struct model_params *params, uint32_t rows,
+                         uint32_t logits_rows, struct buffer buffers[BUFFER_COUNT])
 {
-    uint64_t rows = options->token_count_max;
     uint64_t q_width = (uint64_t)params->head_count * params->head_dim;
     uint64_t kv_width = (uint64_t)params->kv_head_count * params->head_dim;
-    uint64_t used = 0;
-    f->hidden = take(memory, &used, rows, params->dim);
-    f->normed = take(memory, &used, rows, params->dim);
-    f->q = take(memory, &used, rows, q_width);
-    f->k = take(memory, &used, rows, kv_width);
-    f->v = take(memory, &used, rows, kv_width);
-    f->attended = take(memory, &used, rows, q_width);
-    f->gate = take(memory, &used, rows, params->ffn_dim);
-    f->up = take(memory, &used, rows, params->ffn_dim);
-    f->cos = take(memory, &used, rows, params->rotary_dim / 2);
-    f->sin = take(memory, &used, rows, params->rotary_dim / 2);
-    f->logits = take(memory, &used, options->logits_count_max, params->vocab_count);
-    return used;
+    const struct buffer all[BUFFER_COUNT] = {
+        {&f->hidden, rows, params->dim},
+        {&f->normed, rows, params->dim},
+        {&f->q, rows, q_width},
+        {&f->k, rows, kv_width},
+        {&f->v, rows, kv_width},
+        {&f->attended, rows, q_width},
+        {&f->gate, rows, params->ffn_dim},
+        {&f->up, rows, params->ffn_dim},
+        {&f->cos, rows, params->rotary_dim / 2},
+        {&f->sin, rows, params->rotary_dim / 2},
+        {&f->logits, logits_rows, params->vocab_count},
+    };
+    memcpy(buffers, all, sizeof all);
+}
+
+/* No product overflows: rows fit 32 bits and limits.h keeps every width below 2^24. */
+static size_t buffer_bytes(const struct buffer *buffer)
+{
+    return buffer->row_count * buffer->width * sizeof(float);
+}
+
+static size_t workspace_bytes(const struct model_params *params,
+                              const struct forward_options *options)
+{
+    struct forward unplaced;
+    struct buffer buffers[BUFFER_COUNT];
+    list_buffers(&unplaced, params, options->token_count_max, options->logits_count_max, buffers);
+    size_t byte_count = 0;
+    for (uint32_t i = 0; i < BUFFER_COUNT; i++) {
+        byte_count += workspace_piece_bytes(buffer_bytes(&buffers[i]));
+    }
+    return byte_count;
 }
 
 uint64_t forward_bytes(const struct model_params *params, const struct forward_options *options)
 {
-    struct forward unplaced;
     uint64_t pairs = params->rotary_dim / 2;
-    uint64_t rows = options->token_count_max;
-    uint64_t byte_count = sizeof(struct forward);
-    byte_count += place_buffers(&unplaced, params, options, NULL);
-    byte_count += pairs * sizeof(double) + 2 * rows * pairs * sizeof(float);
+    uint64_t byte_count = sizeof(struct forward) + workspace_bytes(params, options);
+    byte_count += pairs * sizeof(double);
+    byte_count += 2 * options->token_count_max * pairs * sizeof(float);
     byte_count += (uint64_t)options->logits_count_max * params->vocab_count * sizeof(float);
     byte_count += options->span_count_max * sizeof(struct attention_span);
     return byte_count;
@@ -115,17 +131,17 @@ enum status forward_open(struct forward **out, const struct model *model, struct
     f->be = be;
     f->store = store;
     f->options = *options;
-    f->memory_bytes = place_buffers(f, &model->params, options, NULL);
-    f->memory = be->ops->alloc(be, f->memory_bytes);
-    if (f->memory == NULL || !take_host_buffers(f, &model->params)) {
-        forward_close(f);
-        return error_set(err, ERR_MEMORY,
-                         "no memory for activations and logits: %llu bytes for batches of %u "
-                         "tokens and %u rows of logits",
-                         (unsigned long long)forward_bytes(&model->params, options),
-                         options->token_count_max, options->logits_count_max);
+    enum status status =
+        workspace_init(&f->workspace, be, workspace_bytes(&model->params, options), err);
+    if (status == OK && !take_host_buffers(f, &model->params)) {
+        status =
+            error_set(err, ERR_MEMORY, "no memory for the logits of %u rows and the angles of %u",
+                      options->logits_count_max, options->token_count_max);
     }
-    place_buffers(f, &model->params, options, f->memory);
+    if (status != OK) {
+        forward_close(f);
+        return status;
+    }
     model_rope_frequencies(model, f->frequencies, &f->magnitude);
     *out = f;
     return OK;
@@ -136,15 +152,24 @@ void forward_close(struct forward *forward)
     if (forward == NULL) {
         return;
     }
-    if (forward->memory != NULL) {
-        forward->be->ops->free(forward->be, forward->memory, forward->memory_bytes);
-    }
+    workspace_release(&forward->workspace);
     free(forward->frequencies);
     free(forward->host_cos);
     free(forward->host_sin);
     free(forward->host_logits);
     free(forward->spans);
     free(forward);
+}
+
+/* A small step touches little memory: buffers are as large as its rows, one behind the other. */
+static void place_buffers(struct forward *f, const struct batch *batch)
+{
+    struct buffer buffers[BUFFER_COUNT];
+    list_buffers(f, &f->model->params, batch->token_count, batch->logits_count, buffers);
+    workspace_reset(&f->workspace);
+    for (uint32_t i = 0; i < BUFFER_COUNT; i++) {
+        *buffers[i].place = workspace_take(&f->workspace, buffer_bytes(&buffers[i]));
+    }
 }
 
 static void copy_blocks(struct forward *f, const struct batch *batch)
@@ -323,6 +348,7 @@ enum status forward_run(struct forward *forward, const struct batch *batch, floa
     assert(batch->logits_count <= batch->token_count);
 
     copy_blocks(f, batch);
+    place_buffers(f, batch);
     if (batch->token_count > 0) {
         fill_spans(f, batch);
         fill_angles(f, batch);
