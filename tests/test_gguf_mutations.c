@@ -215,24 +215,31 @@ static void duplicate_key_is_refused(void **state)
 static void names_that_are_not_plain_text_are_refused(void **state)
 {
     struct fixture *fixture = *state;
-    static const char *const names[] = {
-        "a\0b",      "a\nb",         "\x7f",         "a\xff",
-        "\xc0\x80",  "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
-        "a\xe2\x82", "\x80",
+    static const struct gguf_string names[] = {
+        {"a\0b", 3},      {"a\nb", 3},         {"\x7f", 1},         {"a\xff", 2},
+        {"\xc0\x80", 2},  {"\xe0\x80\x80", 3}, {"\xed\xa0\x80", 3}, {"\xf4\x90\x80\x80", 4},
+        {"a\xe2\x82", 3}, {"\x80", 1},         {"\xc3\x41", 2},
     };
-    static const uint8_t lengths[] = {3, 3, 1, 2, 2, 3, 3, 4, 3, 1};
     struct gguf_writer *writer = &fixture->writer;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        gguf_writer_add_raw(writer, names[i], lengths[i], GGUF_BOOL, "", 1);
+        gguf_writer_add_raw(writer, names[i].bytes, names[i].byte_count, GGUF_BOOL, "", 1);
         expect_written_refused(fixture, "a key has byte 0x");
         writer->entries[writer->entry_count - 1].key_bytes = 0; /* not of any name's length */
         gguf_writer_remove(writer, "");
 
         struct gguf_writer_tensor *tensor = &writer->tensors[SAMPLE_VECTOR];
-        memcpy(tensor->name, names[i], lengths[i]);
-        tensor->name_bytes = lengths[i];
+        memcpy(tensor->name, names[i].bytes, names[i].byte_count);
+        tensor->name_bytes = names[i].byte_count;
         expect_written_refused(fixture, "a tensor name has byte 0x");
     }
+}
+
+/* The byte behind a cut sequence is the value type's; it must not be taken for the rest. */
+static void cut_sequence_is_not_completed_by_what_follows(void **state)
+{
+    struct fixture *fixture = *state;
+    gguf_writer_add_raw(&fixture->writer, "a\xe2\x82", 3, 0xac, "", 1);
+    expect_written_refused(fixture, "a key has byte 0xe2, which is not UTF-8");
 }
 
 static void names_in_other_scripts_are_accepted(void **state)
@@ -288,9 +295,15 @@ static void absurd_array_lengths_are_refused(void **state)
         expect_u64_refused(fixture, at, UINT64_MAX, "limit 16777216");
         expect_u64_refused(fixture, at, UINT64_C(1) << 62, "limit 16777216"); /* times 4: 0 */
         expect_u64_refused(fixture, at, LIMIT_GGUF_ARRAY + 1, "limit 16777216");
-        expect_u64_refused(fixture, at, LIMIT_GGUF_ARRAY, "");
-        expect_u64_refused(fixture, at, fixture->byte_count, "");
     }
+    /* Within the limit, but more than the file can hold: refused before memory is taken. */
+    uint64_t strings_at = entry_value_at(fixture, SAMPLE_STRINGS) + 4;
+    uint64_t ints_at = entry_value_at(fixture, SAMPLE_INTS) + 4;
+    expect_u64_refused(fixture, strings_at, LIMIT_GGUF_ARRAY,
+                       "array of 16777216 strings, but only");
+    expect_u64_refused(fixture, strings_at, fixture->byte_count / 8, "strings, but only");
+    expect_u64_refused(fixture, ints_at, LIMIT_GGUF_ARRAY, "the file ends inside an array");
+    expect_u64_refused(fixture, ints_at, fixture->byte_count / 4, "the file ends inside an array");
 }
 
 /* M-15 */
@@ -735,6 +748,7 @@ int main(void)
         SAMPLE_TEST(absurd_key_lengths_are_refused),
         SAMPLE_TEST(duplicate_key_is_refused),
         SAMPLE_TEST(names_that_are_not_plain_text_are_refused),
+        SAMPLE_TEST(cut_sequence_is_not_completed_by_what_follows),
         SAMPLE_TEST(names_in_other_scripts_are_accepted),
         SAMPLE_TEST(unknown_value_types_are_refused),
         SAMPLE_TEST(string_longer_than_the_file_is_refused),

@@ -113,7 +113,7 @@ static enum status read_array(struct gguf_cursor *cursor, struct gguf_array *arr
     if (status != OK) {
         return status;
     }
-    if (type == GGUF_ARRAY || (type != GGUF_STRING && gguf_entries_scalar_bytes(type) == 0)) {
+    if (type != GGUF_STRING && gguf_entries_scalar_bytes(type) == 0) {
         return gguf_cursor_fail(cursor, start, ERR_FORMAT, "array elements of type %u, which is %s",
                                 type, type == GGUF_ARRAY ? "array; arrays do not nest" : "unknown");
     }
