@@ -22,11 +22,18 @@
 #define LIMIT_MODEL_CONTEXT 16777216u /* largest published: 10 M */
 
 /* Tokenizer */
-#define LIMIT_TOKEN_BYTES     65536u    /* bytes of one token's text */
-#define LIMIT_TEMPLATE_BYTES  1048576u  /* a chat template's source; real ones reach 100 KB */
-#define LIMIT_TEMPLATE_STEPS  10000000u /* evaluation steps of one render: stops hostile loops */
-#define LIMIT_TEMPLATE_DEPTH  200u      /* nesting of expressions, blocks and macro calls */
-#define LIMIT_TEMPLATE_OUTPUT 67108864u /* bytes one render may produce */
+#define LIMIT_TOKEN_BYTES         65536u      /* bytes of one token's text */
+#define LIMIT_TOKENIZER_MERGES    4194304u    /* real lists reach 280,000 */
+#define LIMIT_ENCODE_BYTES        1073741824u /* of one text: offsets into it are 32 bits */
+#define LIMIT_TEMPLATE_BYTES      1048576u    /* a chat template's source; real ones reach 100 KB */
+#define LIMIT_TEMPLATE_STEPS      10000000u /* evaluation steps of one render: stops hostile loops */
+#define LIMIT_TEMPLATE_DEPTH      200u      /* nesting of expressions, blocks and macro calls */
+#define LIMIT_TEMPLATE_OUTPUT     67108864u /* bytes one render may produce */
+#define LIMIT_TEMPLATE_LEVELS     1500u     /* nested evaluations of one render: bounds its stack */
+#define LIMIT_TEMPLATE_MEMORY     268435456u /* bytes of values one render may make */
+#define LIMIT_TEMPLATE_TREE       134217728u /* bytes a parsed template may take */
+#define LIMIT_TEMPLATE_RANGE      100000u    /* numbers of one range(), as Jinja's sandbox has it */
+#define LIMIT_TEMPLATE_PARAMETERS 32u        /* of one macro; real ones have up to 6 */
 
 /* Requests */
 #define LIMIT_CHOICES      128u /* n: the OpenAI bound */
@@ -44,6 +51,8 @@
 #define LIMIT_HEADER_COUNT 64u
 #define LIMIT_HEADER_BYTES 16384u /* all headers of a request */
 #define LIMIT_URL_BYTES    4096u
+#define LIMIT_ANSWER_BYTES                                                                         \
+    268435456u /* one answer, and one choice of it: beyond any context in use */
 
 /* Engine */
 #define LIMIT_THREADS      256u

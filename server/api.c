@@ -1,0 +1,206 @@
+/* api.c - the context of the handlers, and what several of them do alike.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "server/api.h"
+
+#include "configs/checked.h"
+#include "configs/limits.h"
+#include "engine/clock.h"
+#include "engine/log.h"
+#include "server/chat_prompt.h"
+#include "server/json_guard.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* models/Some-Model.gguf -> Some-Model */
+static char *name_from_path(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *base = slash != NULL ? slash + 1 : path;
+    size_t byte_count = strlen(base);
+    static const char suffix[] = ".gguf";
+    if (byte_count > sizeof suffix - 1 &&
+        strcmp(base + byte_count - (sizeof suffix - 1), suffix) == 0) {
+        byte_count -= sizeof suffix - 1;
+    }
+    return strndup(base, byte_count);
+}
+
+enum status api_open(struct api_context *context, const struct config *config, struct error *err)
+{
+    *context = (struct api_context){
+        .config = config, .created = clock_wall_seconds(), .salt_key = salt_draw_key()};
+    const char *model = config->model != NULL ? config->model : "";
+    context->model_name = config->served_model_name != NULL ? strdup(config->served_model_name)
+                                                            : name_from_path(model);
+    if (context->model_name == NULL) {
+        return error_set(err, ERR_MEMORY, "no memory for the model's name");
+    }
+    return OK;
+}
+
+static enum status read_file(const char *path, struct text_buffer *out, struct error *err)
+{
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) {
+        return error_set(err, ERR_IO, "chat-template %s: %s", path, strerror(errno));
+    }
+    char portion[4096];
+    size_t byte_count;
+    while ((byte_count = fread(portion, 1, sizeof portion, file)) > 0) {
+        text_buffer_append(out, portion, byte_count);
+    }
+    bool failed = ferror(file) != 0;
+    fclose(file);
+    if (failed) {
+        return error_set(err, ERR_IO, "chat-template %s: cannot be read", path);
+    }
+    if (out->failed) {
+        return error_set(err, ERR_FORMAT, "chat-template %s: longer than %u bytes", path,
+                         LIMIT_TEMPLATE_BYTES);
+    }
+    return OK;
+}
+
+/* The operator's file, which must work. */
+static enum status open_given_template(struct api_context *context, struct error *err)
+{
+    const char *path = context->config->chat_template;
+    struct text_buffer source;
+    text_buffer_init(&source, LIMIT_TEMPLATE_BYTES);
+    enum status status = read_file(path, &source, err);
+    if (status == OK) {
+        status =
+            chat_template_open(&context->chat_template, source.bytes != NULL ? source.bytes : "",
+                               source.byte_count, err);
+        if (status != OK) {
+            error_prefix(err, "chat-template %s: ", path);
+        }
+    }
+    text_buffer_release(&source);
+    return status;
+}
+
+/* The model's own, or ChatML where its vocabulary is made for that. A template that this server
+ * cannot read costs the chat route, not the model. */
+static void open_model_template(struct api_context *context, struct engine *engine)
+{
+    const struct engine_info *info = engine_info(engine);
+    const char *source = info->chat_template;
+    size_t source_bytes = (size_t)info->chat_template_bytes;
+    if (source == NULL) {
+        source = chat_prompt_default_template(engine_tokenizer(engine));
+        source_bytes = source != NULL ? strlen(source) : 0;
+    }
+    struct error error = {0};
+    if (source == NULL) {
+        log_event(LOG_WARNING, "no_chat_template",
+                  "the model has no chat template: chat requests are refused; see --chat-template");
+    } else if (chat_template_open(&context->chat_template, source, source_bytes, &error) != OK) {
+        log_event(LOG_WARNING, "bad_chat_template",
+                  "the model's chat template cannot be used, chat requests are refused: %s",
+                  error.message);
+    }
+}
+
+enum status api_publish(struct api_context *context, struct engine *engine, struct error *err)
+{
+    if (context->config->chat_template != NULL) {
+        enum status status = open_given_template(context, err);
+        if (status != OK) {
+            return status;
+        }
+    } else {
+        open_model_template(context, engine);
+    }
+    const struct engine_info *info = engine_info(engine);
+    uint64_t default_max = context->config->default_max_tokens;
+    context->limits = (struct params_limits){
+        .model_name = context->model_name,
+        .salt_key = &context->salt_key,
+        .timeout_us = context->config->request_timeout_ms * 1000,
+        .vocab_count = info->vocab_count,
+        .context_tokens = info->context_tokens,
+        .default_max_tokens = (uint32_t)(default_max < UINT32_MAX ? default_max : UINT32_MAX),
+    };
+    atomic_store(&context->engine, engine);
+    atomic_store(&context->phase, API_SERVING);
+    return OK;
+}
+
+void api_close(struct api_context *context)
+{
+    chat_template_close(context->chat_template);
+    free(context->model_name);
+    context->chat_template = NULL;
+    context->model_name = NULL;
+}
+
+void api_refuse(struct api_call *call)
+{
+    call->http_status = call->refusal.http_status;
+    text_buffer_clear(call->answer);
+    refusal_write(&call->refusal, call->answer);
+    struct engine *engine = atomic_load(&call->context->engine);
+    if (engine != NULL && call->http_status == 400) {
+        stats_add(&engine_stats(engine)->refused_invalid, 1);
+    }
+}
+
+struct engine *api_engine(struct api_call *call, bool for_new_work)
+{
+    struct engine *engine = atomic_load(&call->context->engine);
+    int phase = atomic_load(&call->context->phase);
+    if (engine == NULL) {
+        refusal_set_status(&call->refusal, ERR_MEMORY, "loading", "The model is being loaded.");
+    } else if (for_new_work && phase != API_SERVING) {
+        refusal_set_status(&call->refusal, ERR_CANCELLED, "shutting_down",
+                           "The server is stopping and takes no new requests.");
+    } else {
+        return engine;
+    }
+    api_refuse(call);
+    return NULL;
+}
+
+json_t *api_read_body(struct api_call *call)
+{
+    json_t *body = NULL;
+    if (json_guard_load(&body, call->body, call->body_bytes, &call->refusal) != OK) {
+        api_refuse(call);
+        return NULL;
+    }
+    return body;
+}
+
+enum status api_tokenize_text(struct engine *engine, const char *text, size_t text_bytes,
+                              bool add_special, uint32_t **ids, size_t *id_count,
+                              struct refusal *refusal)
+{
+    /* No token stands for less than a byte, but for the special ones around the text. */
+    size_t capacity;
+    size_t byte_count;
+    uint32_t *room = NULL;
+    if (checked_add_size(text_bytes, 16, &capacity) &&
+        checked_mul_size(capacity, sizeof *room, &byte_count)) {
+        room = malloc(byte_count);
+    }
+    struct error error = {.status = ERR_MEMORY, .message = "No memory for the prompt's tokens."};
+    unsigned flags = TOKENIZER_PARSE_SPECIAL | (add_special ? TOKENIZER_ADD_SPECIAL : 0u);
+    enum status status = ERR_MEMORY;
+    if (room != NULL) {
+        status = tokenizer_encode(engine_tokenizer(engine), text, text_bytes, flags, room, capacity,
+                                  id_count, &error);
+    }
+    if (status != OK) {
+        free(room);
+        refusal_from_error(refusal, &error, "tokenizer_error");
+        return status;
+    }
+    /* The rest of the room is mostly unused: a token of English is four bytes. */
+    uint32_t *fitted = realloc(room, (*id_count > 0 ? *id_count : 1) * sizeof *room);
+    *ids = fitted != NULL ? fitted : room;
+    return OK;
+}

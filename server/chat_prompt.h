@@ -1,0 +1,23 @@
+/* chat_prompt.h - the messages of a chat -> the prompt's text, through the chat template.
+ *
+ * Thread: any. SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVER_CHAT_PROMPT_H
+#define SERVER_CHAT_PROMPT_H
+
+#include "engine/tokenizer/tokenizer.h"
+#include "server/chat/chat_template.h"
+#include "server/params.h"
+#include "server/refusal.h"
+#include "server/text_buffer.h"
+
+/* The template a model without one of its own gets: ChatML when the vocabulary has its tokens,
+ * else NULL. Constant text. */
+const char *chat_prompt_default_template(const struct tokenizer *tokenizer);
+
+/* Checks every message and renders them. chat_template may be NULL: refused, with what to do. */
+enum status chat_prompt_render(const struct params *params,
+                               const struct chat_template *chat_template,
+                               const struct tokenizer *tokenizer, struct text_buffer *out,
+                               struct refusal *refusal);
+
+#endif
