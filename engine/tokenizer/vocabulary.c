@@ -1,0 +1,380 @@
+/* vocabulary.c - reads tokens, types, scores and merges, trusting none of them.
+ *
+ * Everything is copied, so that the file may be closed afterwards. A merge must name tokens that
+ * exist: then ids, not text, can be merged, and no list of merges can form a cycle, because each
+ * makes a longer token out of two shorter ones.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "engine/tokenizer/vocabulary.h"
+
+#include "configs/checked.h"
+#include "configs/limits.h"
+#include "engine/formats/gguf.h"
+#include "engine/tokenizer/char_class.h"
+#include "engine/tokenizer/tokenizer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KEY_TOKENS "tokenizer.ggml.tokens"
+#define KEY_TYPES  "tokenizer.ggml.token_type"
+#define KEY_SCORES "tokenizer.ggml.scores"
+#define KEY_MERGES "tokenizer.ggml.merges"
+
+static enum status out_of_memory(const struct gguf *file, const char *what, struct error *err)
+{
+    return error_set(err, ERR_MEMORY, "%s: no memory for %s", file->path, what);
+}
+
+static enum status load_texts(struct vocabulary *v, const struct gguf *file, struct error *err)
+{
+    struct gguf_array tokens = {0};
+    enum status status = gguf_get_array(file, KEY_TOKENS, true, GGUF_STRING, &tokens, err);
+    if (status != OK) {
+        return status;
+    }
+    if (tokens.element_count == 0 || tokens.element_count > LIMIT_MODEL_VOCAB) {
+        return error_set(err, ERR_FORMAT, "%s: " KEY_TOKENS ": %llu tokens, allowed are 1 to %u",
+                         file->path, (unsigned long long)tokens.element_count, LIMIT_MODEL_VOCAB);
+    }
+    v->count = (uint32_t)tokens.element_count;
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < v->count; i++) {
+        uint64_t byte_count = tokens.strings[i].byte_count;
+        if (byte_count > LIMIT_TOKEN_BYTES) {
+            return error_set(err, ERR_FORMAT, "%s: " KEY_TOKENS "[%u]: %llu bytes, the limit is %u",
+                             file->path, i, (unsigned long long)byte_count, LIMIT_TOKEN_BYTES);
+        }
+        total += byte_count; /* at most 2^22 times 2^16 */
+    }
+    if (total > UINT32_MAX) {
+        return error_set(err, ERR_FORMAT, "%s: " KEY_TOKENS ": %llu bytes, the limit is %u",
+                         file->path, (unsigned long long)total, UINT32_MAX);
+    }
+    v->text = malloc((size_t)total + 1);
+    v->bytes = malloc((size_t)total + 1); /* a token's bytes are never more than its text's */
+    v->text_at = calloc((size_t)v->count + 1, sizeof *v->text_at);
+    v->bytes_at = calloc((size_t)v->count + 1, sizeof *v->bytes_at);
+    if (v->text == NULL || v->bytes == NULL || v->text_at == NULL || v->bytes_at == NULL ||
+        !string_table_open(&v->by_text, v->text, v->text_at, v->count)) {
+        return out_of_memory(file, KEY_TOKENS, err);
+    }
+    for (uint32_t i = 0; i < v->count; i++) {
+        const struct gguf_string *token = &tokens.strings[i];
+        memcpy(v->text + v->text_at[i], token->bytes, token->byte_count);
+        v->text_at[i + 1] = v->text_at[i] + (uint32_t)token->byte_count;
+        uint32_t same = token->byte_count > 0 ? string_table_add(&v->by_text, i) : i;
+        if (same != i) {
+            return error_set(err, ERR_FORMAT, "%s: " KEY_TOKENS "[%u]: the same text as token %u",
+                             file->path, i, same);
+        }
+    }
+    return OK;
+}
+
+static int hex_digit(uint8_t c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* "<0x0A>" -> 10, or -1. */
+static int named_byte(const uint8_t *text, uint32_t text_bytes)
+{
+    if (text_bytes != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>') {
+        return -1;
+    }
+    int high = hex_digit(text[3]);
+    int low = hex_digit(text[4]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+/* An array that must have one element a token. */
+static enum status get_per_token(const struct vocabulary *v, const struct gguf *file,
+                                 const char *key, bool required, enum gguf_type type,
+                                 struct gguf_array *array, struct error *err)
+{
+    enum status status = gguf_get_array(file, key, required, type, array, err);
+    if (status == OK && gguf_find(file, key) != NULL && array->element_count != v->count) {
+        return error_set(err, ERR_FORMAT, "%s: %s: %llu elements for %u tokens", file->path, key,
+                         (unsigned long long)array->element_count, v->count);
+    }
+    return status;
+}
+
+static enum status load_types(struct vocabulary *v, const struct gguf *file, struct error *err)
+{
+    v->has_types = gguf_find(file, KEY_TYPES) != NULL;
+    v->types = malloc(v->count);
+    if (v->types == NULL) {
+        return out_of_memory(file, KEY_TYPES, err);
+    }
+    for (uint32_t i = 0; i < v->count; i++) {
+        bool byte = v->kind == VOCABULARY_SCORES &&
+                    named_byte(v->text + v->text_at[i], v->text_at[i + 1] - v->text_at[i]) >= 0;
+        v->types[i] = byte ? TOKEN_BYTE : TOKEN_NORMAL;
+    }
+    struct gguf_array types = {0};
+    enum status status = get_per_token(v, file, KEY_TYPES, false, GGUF_INT32, &types, err);
+    if (status != OK) {
+        return status;
+    }
+    for (uint64_t i = 0; i < types.element_count; i++) {
+        int64_t type = gguf_array_i64(&types, i);
+        if (type < 0 || type >= TOKEN_TYPE_COUNT) {
+            return error_set(err, ERR_FORMAT, "%s: " KEY_TYPES "[%llu]: %lld, allowed are 0 to %d",
+                             file->path, (unsigned long long)i, (long long)type,
+                             TOKEN_TYPE_COUNT - 1);
+        }
+        v->types[i] = (uint8_t)type;
+    }
+    return OK;
+}
+
+/* Maps a finite score to an integer that is smaller for a better one; never UINT32_MAX. */
+static uint32_t score_key(float score)
+{
+    score += 0.0f; /* minus zero equals zero */
+    uint32_t bits;
+    memcpy(&bits, &score, sizeof bits);
+    uint32_t ascending = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+    return ~ascending;
+}
+
+static enum status load_scores(struct vocabulary *v, const struct gguf *file, struct error *err)
+{
+    struct gguf_array scores = {0};
+    enum status status = get_per_token(v, file, KEY_SCORES, true, GGUF_FLOAT32, &scores, err);
+    if (status != OK) {
+        return status;
+    }
+    v->score_keys = malloc((size_t)v->count * sizeof *v->score_keys);
+    if (v->score_keys == NULL) {
+        return out_of_memory(file, KEY_SCORES, err);
+    }
+    for (uint32_t i = 0; i < v->count; i++) {
+        double score = gguf_array_f64(&scores, i);
+        if (!isfinite(score)) {
+            return error_set(err, ERR_FORMAT, "%s: " KEY_SCORES "[%u]: not a finite number",
+                             file->path, i);
+        }
+        v->score_keys[i] = score_key((float)score);
+    }
+    return OK;
+}
+
+/* Byte-level vocabularies write each byte as a printable character: those of Latin-1 that are
+ * printable stand for themselves, the others follow from U+0100 in order. */
+static void fill_byte_letters(int16_t letter_to_byte[0x144])
+{
+    uint32_t next = 0x100;
+    memset(letter_to_byte, 0xFF, 0x144 * sizeof *letter_to_byte);
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        bool itself = (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte != 0xAD);
+        letter_to_byte[itself ? byte : next++] = (int16_t)byte;
+    }
+}
+
+/* Returns the bytes written, or UINT32_MAX when the text is not made of byte letters. */
+static uint32_t letters_to_bytes(const int16_t *letter_to_byte, const uint8_t *text,
+                                 uint32_t text_bytes, uint8_t *out)
+{
+    uint32_t written = 0;
+    for (uint32_t at = 0; at < text_bytes;) {
+        uint32_t code = 0;
+        uint32_t bytes = char_class_utf8(text + at, text + text_bytes, &code);
+        if (bytes == 0 || code >= 0x144 || letter_to_byte[code] < 0) {
+            return UINT32_MAX;
+        }
+        out[written++] = (uint8_t)letter_to_byte[code];
+        at += bytes;
+    }
+    return written;
+}
+
+/* U+2581 stands for a space in SentencePiece vocabularies. */
+static uint32_t unescape_spaces(const uint8_t *text, uint32_t text_bytes, uint8_t *out)
+{
+    uint32_t written = 0;
+    for (uint32_t at = 0; at < text_bytes; written++) {
+        if (text_bytes - at >= 3 && memcmp(text + at, "\xE2\x96\x81", 3) == 0) {
+            out[written] = ' ';
+            at += 3;
+        } else {
+            out[written] = text[at++];
+        }
+    }
+    return written;
+}
+
+static uint32_t ordinary_bytes(const struct vocabulary *v, const int16_t *letters,
+                               const uint8_t *text, uint32_t text_bytes, uint8_t *out)
+{
+    if (v->kind == VOCABULARY_SCORES) {
+        return unescape_spaces(text, text_bytes, out);
+    }
+    uint32_t written = letters_to_bytes(letters, text, text_bytes, out);
+    if (written == UINT32_MAX) {
+        memcpy(out, text, text_bytes);
+        written = text_bytes;
+    }
+    return written;
+}
+
+/* The bytes of every token, and the tables over those of ordinary ones. */
+static enum status derive_bytes(struct vocabulary *v, const struct gguf *file, struct error *err)
+{
+    int16_t letters[0x144];
+    fill_byte_letters(letters);
+    memset(v->byte_ids, 0xFF, sizeof v->byte_ids);
+    if (!string_table_open(&v->by_bytes, v->bytes, v->bytes_at, v->count)) {
+        return out_of_memory(file, KEY_TOKENS, err);
+    }
+    for (uint32_t i = 0; i < v->count; i++) {
+        const uint8_t *text = v->text + v->text_at[i];
+        uint32_t text_bytes = v->text_at[i + 1] - v->text_at[i];
+        uint8_t *out = v->bytes + v->bytes_at[i];
+        uint32_t written = text_bytes;
+        if (v->types[i] == TOKEN_BYTE) {
+            int byte = named_byte(text, text_bytes);
+            if (byte < 0) {
+                return error_set(err, ERR_FORMAT,
+                                 "%s: " KEY_TOKENS "[%u]: a byte token not named <0x00> to <0xFF>",
+                                 file->path, i);
+            }
+            out[0] = (uint8_t)byte;
+            written = 1;
+            v->byte_ids[byte] = i;
+        } else if (vocabulary_is_ordinary(v, i)) {
+            written = ordinary_bytes(v, letters, text, text_bytes, out);
+        } else if (v->kind == VOCABULARY_SCORES && v->types[i] == TOKEN_USER_DEFINED) {
+            written = unescape_spaces(text, text_bytes, out);
+        } else {
+            memcpy(out, text, text_bytes);
+        }
+        v->bytes_at[i + 1] = v->bytes_at[i] + written;
+        if (written > 0 && vocabulary_is_ordinary(v, i)) {
+            string_table_add(&v->by_bytes, i);
+        }
+        v->token_bytes_max = written > v->token_bytes_max ? written : v->token_bytes_max;
+    }
+    return OK;
+}
+
+static void find_single_bytes(struct vocabulary *v)
+{
+    v->has_all_bytes = true;
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        uint8_t one = (uint8_t)byte;
+        if (v->kind == VOCABULARY_MERGES && v->byte_ids[byte] == TOKEN_NONE) {
+            v->byte_ids[byte] = string_table_find(&v->by_bytes, &one, 1);
+        }
+        v->has_all_bytes = v->has_all_bytes && v->byte_ids[byte] != TOKEN_NONE;
+    }
+}
+
+/* "Ġ t" -> the ids of "Ġ", "t" and "Ġt". */
+static enum status read_merge(const struct vocabulary *v, const struct gguf *file, uint64_t index,
+                              struct gguf_string entry, uint8_t *joined, struct merge *out,
+                              struct error *err)
+{
+    const uint8_t *text = (const uint8_t *)entry.bytes;
+    const uint8_t *space = entry.byte_count > 2 && entry.byte_count <= 2 * LIMIT_TOKEN_BYTES
+                               ? memchr(text + 1, ' ', (size_t)entry.byte_count - 1)
+                               : NULL;
+    if (space == NULL || space + 1 == text + entry.byte_count) {
+        return error_set(err, ERR_FORMAT, "%s: " KEY_MERGES "[%llu]: not two tokens and a space",
+                         file->path, (unsigned long long)index);
+    }
+    size_t left_bytes = (size_t)(space - text);
+    size_t right_bytes = (size_t)entry.byte_count - left_bytes - 1;
+    memcpy(joined, text, left_bytes);
+    memcpy(joined + left_bytes, space + 1, right_bytes);
+    out->left = string_table_find(&v->by_text, text, left_bytes);
+    out->right = string_table_find(&v->by_text, space + 1, right_bytes);
+    out->merged = string_table_find(&v->by_text, joined, left_bytes + right_bytes);
+    if (out->left == TOKEN_NONE || out->right == TOKEN_NONE || out->merged == TOKEN_NONE) {
+        const char *part = out->left == TOKEN_NONE    ? "first part"
+                           : out->right == TOKEN_NONE ? "second part"
+                                                      : "result";
+        return error_set(err, ERR_FORMAT, "%s: " KEY_MERGES "[%llu]: its %s is not a token",
+                         file->path, (unsigned long long)index, part);
+    }
+    return OK;
+}
+
+static enum status load_merges(struct vocabulary *v, const struct gguf *file, struct error *err)
+{
+    struct gguf_array merges = {0};
+    enum status status = gguf_get_array(file, KEY_MERGES, true, GGUF_STRING, &merges, err);
+    if (status != OK) {
+        return status;
+    }
+    if (merges.element_count > LIMIT_TOKENIZER_MERGES) {
+        return error_set(err, ERR_FORMAT, "%s: " KEY_MERGES ": %llu merges, the limit is %u",
+                         file->path, (unsigned long long)merges.element_count,
+                         LIMIT_TOKENIZER_MERGES);
+    }
+    uint8_t *joined = malloc(2 * (size_t)LIMIT_TOKEN_BYTES);
+    if (joined == NULL || !merge_table_open(&v->merges, (uint32_t)merges.element_count)) {
+        free(joined);
+        return out_of_memory(file, KEY_MERGES, err);
+    }
+    for (uint64_t i = 0; i < merges.element_count && status == OK; i++) {
+        struct merge merge = {.rank = (uint32_t)i};
+        status = read_merge(v, file, i, merges.strings[i], joined, &merge, err);
+        /* A merge may not make a control token out of what a user wrote. */
+        if (status == OK && vocabulary_is_ordinary(v, merge.merged)) {
+            merge_table_add(&v->merges, merge);
+        }
+    }
+    free(joined);
+    return status;
+}
+
+enum status vocabulary_load(struct vocabulary *vocabulary, const struct gguf *file,
+                            enum vocabulary_kind kind, struct error *err)
+{
+    *vocabulary = (struct vocabulary){.kind = kind};
+    enum status status = load_texts(vocabulary, file, err);
+    if (status == OK) {
+        status = load_types(vocabulary, file, err);
+    }
+    if (status == OK && kind == VOCABULARY_SCORES) {
+        status = load_scores(vocabulary, file, err);
+    }
+    return status;
+}
+
+enum status vocabulary_index(struct vocabulary *vocabulary, const struct gguf *file,
+                             struct error *err)
+{
+    enum status status = derive_bytes(vocabulary, file, err);
+    if (status != OK) {
+        return status;
+    }
+    find_single_bytes(vocabulary);
+    vocabulary->is_whole = calloc(vocabulary->count, sizeof *vocabulary->is_whole);
+    if (vocabulary->is_whole == NULL) {
+        return out_of_memory(file, KEY_TOKENS, err);
+    }
+    return vocabulary->kind == VOCABULARY_MERGES ? load_merges(vocabulary, file, err) : OK;
+}
+
+void vocabulary_release(struct vocabulary *vocabulary)
+{
+    string_table_close(&vocabulary->by_text);
+    string_table_close(&vocabulary->by_bytes);
+    merge_table_close(&vocabulary->merges);
+    free(vocabulary->text);
+    free(vocabulary->text_at);
+    free(vocabulary->bytes);
+    free(vocabulary->bytes_at);
+    free(vocabulary->types);
+    free(vocabulary->is_whole);
+    free(vocabulary->score_keys);
+    *vocabulary = (struct vocabulary){0};
+}
