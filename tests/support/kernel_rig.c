@@ -1,0 +1,127 @@
+/* kernel_rig.c - fences are bytes of 0xff, which read as NaN in every float type.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "tests/test.h"
+
+#include "tests/support/kernel_rig.h"
+
+#include "kernels/quant.h"
+
+enum {
+    FENCE_BYTES = 128
+};
+
+#if defined(__SANITIZE_ADDRESS__)
+#define OWN_FENCES 0
+#else
+#define OWN_FENCES 1
+#endif
+
+struct header {
+    size_t byte_count;
+    unsigned char pad[FENCE_BYTES - sizeof(size_t)];
+};
+
+uint32_t kernel_rig_isas(enum isa isas[3])
+{
+    static const char *const NAMES[] = {"scalar", "avx2", "avx512"};
+    static const enum isa ISAS[] = {ISA_SCALAR, ISA_AVX2, ISA_AVX512};
+    uint32_t count = 0;
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(backend_isa_name(ISAS[i]), NAMES[i]) == 0) {
+            isas[count++] = ISAS[i];
+        }
+    }
+    assert_true(count > 0);
+    return count;
+}
+
+struct backend *kernel_rig_open(enum isa isa, uint32_t thread_count)
+{
+    struct backend *be = NULL;
+    struct error err = {0};
+    struct backend_options options = {.name = "cpu", .thread_count = thread_count, .isa_max = isa};
+    if (backend_open(&be, &options, &err) != OK) {
+        fail_msg("%s", err.message);
+    }
+    return be;
+}
+
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+float kernel_rig_random(uint64_t *state)
+{
+    /* The sum of four uniform variables has variance 1/3. */
+    float sum = -2.0f;
+    uint64_t bits = next_random(state);
+    for (int i = 0; i < 4; i++) {
+        sum += (float)((bits >> (16 * i)) & 0xffff) / 65536.0f;
+    }
+    return sum * 1.7320508f;
+}
+
+uint32_t kernel_rig_random_below(uint64_t *state, uint32_t bound)
+{
+    return (uint32_t)(next_random(state) % bound);
+}
+
+void kernel_rig_fill(uint64_t *state, float *out, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        out[i] = kernel_rig_random(state);
+    }
+}
+
+void *kernel_rig_alloc(size_t byte_count)
+{
+#if OWN_FENCES
+    unsigned char *memory = malloc(sizeof(struct header) + byte_count + FENCE_BYTES);
+    assert_non_null(memory);
+    memset(memory, 0xff, sizeof(struct header) + byte_count + FENCE_BYTES);
+    ((struct header *)(void *)memory)->byte_count = byte_count;
+    return memory + sizeof(struct header);
+#else
+    void *memory = malloc(byte_count > 0 ? byte_count : 1);
+    assert_non_null(memory);
+    memset(memory, 0xff, byte_count);
+    return memory;
+#endif
+}
+
+void kernel_rig_free(void *memory)
+{
+#if OWN_FENCES
+    struct header *header = (struct header *)memory - 1;
+    const unsigned char *end = (unsigned char *)memory + header->byte_count;
+    for (size_t i = 0; i < sizeof header->pad; i++) {
+        assert_int_equal(header->pad[i], 0xff);
+    }
+    for (size_t i = 0; i < FENCE_BYTES; i++) {
+        assert_int_equal(end[i], 0xff);
+    }
+    free(header);
+#else
+    free(memory);
+#endif
+}
+
+float *kernel_rig_floats(uint64_t *state, size_t count)
+{
+    float *floats = kernel_rig_alloc(count * sizeof *floats);
+    kernel_rig_fill(state, floats, count);
+    return floats;
+}
+
+void *kernel_rig_weights(uint64_t *state, enum dtype dtype, size_t value_count)
+{
+    float *floats = kernel_rig_floats(state, value_count);
+    void *weights = kernel_rig_alloc(quant_row_bytes(dtype, value_count));
+    quant_format_get(dtype)->quantize(weights, floats, value_count);
+    kernel_rig_free(floats);
+    return weights;
+}
