@@ -96,7 +96,7 @@ uint64_t forward_bytes(const struct model_params *params, const struct forward_o
     uint64_t pairs = params->rotary_dim / 2;
     uint64_t byte_count = sizeof(struct forward) + workspace_bytes(params, options);
     byte_count += pairs * sizeof(double);
-    byte_count += 2 * options->token_count_max * pairs * sizeof(float);
+    byte_count += 2 * pairs * options->token_count_max * sizeof(float);
     byte_count += (uint64_t)options->logits_count_max * params->vocab_count * sizeof(float);
     byte_count += options->span_count_max * sizeof(struct attention_span);
     return byte_count;

@@ -30,6 +30,9 @@ struct reader {
     const char *architecture;
 };
 
+typedef enum status (*read_fn)(const struct reader *reader, struct model_params *params,
+                               struct error *err);
+
 static const char *key_of(const struct reader *reader, const char *suffix, char *key)
 {
     snprintf(key, KEY_BYTES, "%s.%s", reader->architecture, suffix);
@@ -341,7 +344,7 @@ enum status model_read_params(struct model_params *params, const struct gguf *fi
     params->qk_norm = family->qk_norm;
 
     const struct reader reader = {file, family->architecture};
-    enum status (*const steps[])(const struct reader *, struct model_params *, struct error *) = {
+    static const read_fn steps[] = {
         read_sizes, read_heads, read_vocab, read_rope, read_rope_scaling,
     };
     status = refuse_experts(&reader, err);

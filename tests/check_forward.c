@@ -223,12 +223,19 @@ static float *logits_of(const struct subject *subject, const struct plan *plan)
     return logits;
 }
 
+static uint32_t bits_of(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
 static void assert_same(const struct subject *subject, const char *name, const float *expected,
                         const float *logits)
 {
     for (uint64_t i = 0; i < subject->logits_bytes / sizeof(float); i++) {
         uint32_t vocab_count = subject->options.vocab_count;
-        if (memcmp(&expected[i], &logits[i], sizeof(float)) != 0) {
+        if (bits_of(expected[i]) != bits_of(logits[i])) {
             fail_msg("%s, %s %s, %s KV: %s: token %llu, logit %llu is %.9g, not %.9g",
                      backend_isa_name(subject->isa_max), subject->options.arch,
                      quant_format_get(subject->options.dtype)->name,
@@ -495,7 +502,7 @@ static void the_plan_states_the_bytes_of_every_buffer(void **state)
         .token_count_max = 16, .span_count_max = 4, .logits_count_max = 8};
     uint64_t activations = 2 * 64 + 2 * 64 + 2 * 32 + 2 * 160 + 2 * 8;
     uint64_t host = 2 * 8 * 16 * 4 + 8 * 8;
-    uint64_t floor = activations * 16 * 4 + 2 * 8 * 320 * 4 + host;
+    uint64_t floor = activations * 16 * 4 + 2ull * 8 * 320 * 4 + host;
     uint64_t byte_count = forward_bytes(&params, &options);
     assert_true(byte_count >= floor && byte_count < floor + 2048);
 }

@@ -310,7 +310,7 @@ static void attention_layer(const struct reference_model *model,
         finish_heads(model, q, model->heads, &layer->q_norm, t);
         finish_heads(model, keys + t * kv_width, model->kv_heads, &layer->k_norm, t);
         for (uint32_t h = 0; h < model->heads; h++) {
-            uint64_t kv_head = h / (model->heads / model->kv_heads);
+            uint64_t kv_head = h * model->kv_heads / model->heads;
             attend(model, attended + (uint64_t)h * d, q + (uint64_t)h * d, keys + kv_head * d,
                    values + kv_head * d, t);
         }
