@@ -176,8 +176,8 @@ static void absurd_counts_are_refused(void **state)
         expect_u64_refused(fixture, 8, counts[i], "offset 8: ");
         expect_u64_refused(fixture, 16, counts[i], "offset 16: ");
     }
-    expect_u64_refused(fixture, 8, LIMIT_GGUF_TENSORS, "tensors need at least");
-    expect_u64_refused(fixture, 16, LIMIT_GGUF_KEYS, "keys need at least");
+    expect_u64_refused(fixture, 8, LIMIT_GGUF_TENSORS, "tensors of at least 33 bytes each");
+    expect_u64_refused(fixture, 16, LIMIT_GGUF_KEYS, "keys of at least 14 bytes each");
 }
 
 static void counts_that_are_off_by_one_are_refused(void **state)

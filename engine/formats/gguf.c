@@ -132,11 +132,12 @@ static enum status check_count(const struct gguf_cursor *cursor, uint64_t offset
 static enum status check_room(const struct gguf_cursor *cursor, const char *what, uint64_t count,
                               uint64_t bytes_each)
 {
-    if (count > gguf_cursor_left(cursor) / bytes_each) {
-        return gguf_cursor_fail(
-            cursor, cursor->at, ERR_FORMAT, "%llu %s need at least %llu bytes, %llu left",
-            (unsigned long long)count, what, (unsigned long long)(count * bytes_each),
-            (unsigned long long)gguf_cursor_left(cursor));
+    uint64_t left = gguf_cursor_left(cursor);
+    if (count > left / bytes_each) {
+        return gguf_cursor_fail(cursor, cursor->at, ERR_FORMAT,
+                                "%llu %s of at least %llu bytes each, but only %llu bytes are left",
+                                (unsigned long long)count, what, (unsigned long long)bytes_each,
+                                (unsigned long long)left);
     }
     return OK;
 }

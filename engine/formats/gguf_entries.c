@@ -33,10 +33,10 @@ double gguf_entries_float(uint64_t bits, uint32_t byte_count)
     return value;
 }
 
-int64_t gguf_entries_sign_extend(uint64_t value, uint32_t byte_count)
+int64_t gguf_entries_sign_extend(uint64_t bits, uint32_t byte_count)
 {
     uint64_t sign = UINT64_C(1) << (8 * byte_count - 1);
-    return (int64_t)((value ^ sign) - sign);
+    return (int64_t)((bits ^ sign) - sign);
 }
 
 static enum status check_bools(const struct gguf_cursor *cursor, const uint8_t *bytes,

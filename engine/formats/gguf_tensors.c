@@ -106,12 +106,14 @@ enum status gguf_tensors_read_one(struct gguf_cursor *cursor, struct gguf_tensor
     return status;
 }
 
-static int compare_tensor_places(const void *left, const void *right)
+static int compare_places(const void *left, const void *right, void *tensors)
 {
-    const struct gguf_tensor *a = *(const struct gguf_tensor *const *)left;
-    const struct gguf_tensor *b = *(const struct gguf_tensor *const *)right;
-    return a->offset != b->offset ? (a->offset < b->offset ? -1 : 1)
-                                  : (a->name.bytes < b->name.bytes ? -1 : 1);
+    const struct gguf_tensor *all = tensors;
+    uint32_t i = *(const uint32_t *)left;
+    uint32_t j = *(const uint32_t *)right;
+    uint64_t a = all[i].offset;
+    uint64_t b = all[j].offset;
+    return a != b ? (a > b) - (a < b) : (i > j) - (i < j);
 }
 
 /* Refuses tensors that share bytes: no writer makes them, and by them a small file could claim more
@@ -119,26 +121,27 @@ static int compare_tensor_places(const void *left, const void *right)
 static enum status check_apart(const struct gguf_cursor *cursor, uint64_t *end)
 {
     struct gguf *file = cursor->file;
-    const struct gguf_tensor **order = calloc(file->tensor_count, sizeof *order);
+    uint32_t *order = calloc(file->tensor_count + 1, sizeof *order);
     if (order == NULL) {
         return gguf_cursor_fail(cursor, cursor->at, ERR_MEMORY, "no memory to sort %llu tensors",
                                 (unsigned long long)file->tensor_count);
     }
     for (uint64_t i = 0; i < file->tensor_count; i++) {
-        order[i] = &file->tensors[i];
+        order[i] = (uint32_t)i;
     }
-    qsort(order, file->tensor_count, sizeof *order, compare_tensor_places);
+    qsort_r(order, file->tensor_count, sizeof *order, compare_places, file->tensors);
     enum status status = OK;
-    *end = order[0]->offset + order[0]->byte_count;
-    for (uint64_t i = 1; i < file->tensor_count && status == OK; i++) {
-        if (order[i]->offset < *end) {
-            status = gguf_cursor_fail(cursor, order[i]->offset, ERR_FORMAT,
-                                      "tensor %s starts inside tensor %s, which ends at %llu",
-                                      gguf_cursor_show(order[i]->name).text,
-                                      gguf_cursor_show(order[i - 1]->name).text,
-                                      (unsigned long long)*end);
+    for (uint64_t i = 0; i < file->tensor_count && status == OK; i++) {
+        const struct gguf_tensor *tensor = &file->tensors[order[i]];
+        if (i > 0 && tensor->offset < *end) {
+            const struct gguf_tensor *before = &file->tensors[order[i - 1]];
+            status =
+                gguf_cursor_fail(cursor, tensor->offset, ERR_FORMAT,
+                                 "tensor %s starts inside tensor %s, which ends at %llu",
+                                 gguf_cursor_show(tensor->name).text,
+                                 gguf_cursor_show(before->name).text, (unsigned long long)*end);
         }
-        *end = order[i]->offset + order[i]->byte_count;
+        *end = tensor->offset + tensor->byte_count;
     }
     free(order);
     return status;

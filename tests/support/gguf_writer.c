@@ -122,6 +122,16 @@ void gguf_writer_patch_u64(uint8_t *bytes, uint64_t at, uint64_t value)
 
 /* ---- entries ---- */
 
+/* A string as the format has it: length, then bytes. Returns the bytes it takes. */
+static size_t encode_string(uint8_t *out, struct gguf_string string)
+{
+    gguf_writer_patch_u64(out, 0, string.byte_count);
+    if (string.byte_count > 0) {
+        memcpy(out + 8, string.bytes, string.byte_count);
+    }
+    return 8 + string.byte_count;
+}
+
 void gguf_writer_add_raw(struct gguf_writer *writer, const char *key, uint64_t key_bytes,
                          uint32_t type, const void *value, uint64_t value_bytes)
 {
@@ -165,8 +175,7 @@ void gguf_writer_add_string(struct gguf_writer *writer, const char *key, const c
 {
     size_t text_bytes = strlen(text);
     uint8_t *value = take_memory(8 + text_bytes);
-    gguf_writer_patch_u64(value, 0, text_bytes);
-    memcpy(value + 8, text, text_bytes);
+    encode_string(value, (struct gguf_string){text, text_bytes});
     gguf_writer_add_raw(writer, key, strlen(key), GGUF_STRING, value, 8 + text_bytes);
     free(value);
 }
@@ -197,11 +206,7 @@ void gguf_writer_add_strings(struct gguf_writer *writer, const char *key,
     gguf_writer_patch_u64(value, 4, string_count);
     size_t at = 12;
     for (uint64_t i = 0; i < string_count; i++) {
-        gguf_writer_patch_u64(value, at, strings[i].byte_count);
-        if (strings[i].byte_count > 0) {
-            memcpy(value + at + 8, strings[i].bytes, strings[i].byte_count);
-        }
-        at += 8 + strings[i].byte_count;
+        at += encode_string(value + at, strings[i]);
     }
     gguf_writer_add_raw(writer, key, strlen(key), GGUF_ARRAY, value, byte_count);
     free(value);
