@@ -3,16 +3,47 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cpu/cpu_ops.h"
 
+#include "kernels/cpu/cpu_matmul_avx512.h"
+#include "kernels/cpu/cpu_ops_avx512.h"
 #include "kernels/cpu/cpu_ops_scalar.h"
 
-void cpu_ops_select(struct cpu_ops *ops, enum isa isa_max)
+#include <cpuid.h>
+
+/* __builtin_cpu_supports knows this one in gcc only. */
+static bool has_f16c(void)
 {
-    (void)isa_max;
-    cpu_ops_scalar_fill(ops);
+    unsigned a;
+    unsigned b;
+    unsigned c;
+    unsigned d;
+    return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
+}
+
+static bool has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
 enum isa cpu_ops_isa(enum isa isa_max)
 {
-    (void)isa_max;
-    return ISA_SCALAR;
+    if (isa_max >= ISA_AVX512 && has_avx512()) {
+        return ISA_AVX512;
+    }
+    return isa_max >= ISA_AVX2 && has_avx2() ? ISA_AVX2 : ISA_SCALAR;
+}
+
+void cpu_ops_select(struct cpu_ops *ops, enum isa isa_max)
+{
+    enum isa isa = cpu_ops_isa(isa_max);
+    cpu_ops_scalar_fill(ops);
+    if (isa == ISA_AVX512) {
+        cpu_matmul_avx512_fill(ops);
+        cpu_ops_avx512_fill(ops);
+    }
 }

@@ -1,0 +1,359 @@
+/* cpu_ops_avx512.c - attention and row loops on sixteen lanes.
+ *
+ * Attention tiles: 4 keys x 6 queries with lanes along the head for the scores, 6 queries x 64
+ * values for the weighted sum, 24 accumulators each. Tails are masked, and a masked lane does the
+ * same arithmetic as a whole one, so an element's result does not depend on where its row ends.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/cpu/cpu_ops_avx512.h"
+
+#include <immintrin.h>
+#include <math.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum {
+    LANES = 16,
+    TILE = CPU_OPS_TILE,
+    TILE_QUERIES = 6,
+};
+
+INLINE __mmask16 first_lanes(size_t count)
+{
+    return count >= LANES ? (__mmask16)0xffff : (__mmask16)((1u << count) - 1);
+}
+
+/* exp to about 1e-7 relative: 2^n e^r with |r| <= ln 2 / 2 and the series of e^r to r^7, whose
+ * rest is 5e-9. NaN stays NaN: min and max give back their second operand then. */
+INLINE __m512 exp_of(__m512 x)
+{
+    x = _mm512_max_ps(_mm512_set1_ps(-200.0f), _mm512_min_ps(_mm512_set1_ps(200.0f), x));
+    __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)),
+                                    _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    /* ln 2 in two parts, so that r is exact where it matters. */
+    __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693145751953125f), x);
+    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(1.42860677e-6f), r);
+    __m512 sum = _mm512_set1_ps(1.0f / 5040);
+    sum = _mm512_fmadd_ps(sum, r, _mm512_set1_ps(1.0f / 720));
+    sum = _mm512_fmadd_ps(sum, r, _mm512_set1_ps(1.0f / 120));
+    sum = _mm512_fmadd_ps(sum, r, _mm512_set1_ps(1.0f / 24));
+    sum = _mm512_fmadd_ps(sum, r, _mm512_set1_ps(1.0f / 6));
+    sum = _mm512_fmadd_ps(sum, r, _mm512_set1_ps(0.5f));
+    sum = _mm512_fmadd_ps(sum, r, _mm512_set1_ps(1.0f));
+    sum = _mm512_fmadd_ps(sum, r, _mm512_set1_ps(1.0f));
+    return _mm512_scalef_ps(sum, n); /* to zero and infinity at the ends */
+}
+
+/* ---- storing keys and values ---- */
+
+static void store_f32(void *out, const float *in, size_t value_count)
+{
+    for (size_t i = 0; i < value_count; i += LANES) {
+        __mmask16 mask = first_lanes(value_count - i);
+        _mm512_mask_storeu_ps((uint8_t *)out + 4 * i, mask, _mm512_maskz_loadu_ps(mask, in + i));
+    }
+}
+
+static void store_f16(void *out, const float *in, size_t value_count)
+{
+    for (size_t i = 0; i < value_count; i += LANES) {
+        __mmask16 mask = first_lanes(value_count - i);
+        __m256i bits = _mm512_cvtps_ph(_mm512_maskz_loadu_ps(mask, in + i),
+                                       _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+        _mm256_mask_storeu_epi16((uint8_t *)out + 2 * i, mask, bits);
+    }
+}
+
+static void store_bf16(void *out, const float *in, size_t value_count)
+{
+    for (size_t i = 0; i < value_count; i += LANES) {
+        __mmask16 mask = first_lanes(value_count - i);
+        __m512 values = _mm512_maskz_loadu_ps(mask, in + i);
+        __m512i bits = _mm512_castps_si512(values);
+        __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+        __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+        __mmask16 nan = _mm512_cmp_ps_mask(values, values, _CMP_UNORD_Q);
+        rounded = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
+        _mm256_mask_storeu_epi16((uint8_t *)out + 2 * i, mask,
+                                 _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
+    }
+}
+
+/* ---- attention ---- */
+
+/* Four registers to their four sums, by one fixed tree. */
+INLINE __m128 fold_four(const __m512 lanes[TILE])
+{
+    __m128 quarter[TILE];
+#pragma GCC unroll 4
+    for (int i = 0; i < TILE; i++) {
+        __m256 half =
+            _mm256_add_ps(_mm512_castps512_ps256(lanes[i]), _mm512_extractf32x8_ps(lanes[i], 1));
+        quarter[i] = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    }
+    _MM_TRANSPOSE4_PS(quarter[0], quarter[1], quarter[2], quarter[3]);
+    return _mm_add_ps(_mm_add_ps(quarter[0], quarter[1]), _mm_add_ps(quarter[2], quarter[3]));
+}
+
+INLINE void score_tile(const struct cpu_scores *args, uint32_t token, uint32_t query,
+                       const uint32_t queries)
+{
+    const float *keys = args->keys + (size_t)token * args->dim;
+    const float *q = args->queries + (size_t)query * args->dim;
+    __m512 sums[TILE_QUERIES][TILE];
+#pragma GCC unroll 6
+    for (uint32_t i = 0; i < queries; i++) {
+#pragma GCC unroll 4
+        for (uint32_t t = 0; t < TILE; t++) {
+            sums[i][t] = _mm512_setzero_ps();
+        }
+    }
+    for (uint32_t d = 0; d < args->dim; d += LANES) {
+        __m512 key[TILE];
+#pragma GCC unroll 4
+        for (uint32_t t = 0; t < TILE; t++) {
+            key[t] = _mm512_loadu_ps(keys + (size_t)t * args->dim + d);
+        }
+#pragma GCC unroll 6
+        for (uint32_t i = 0; i < queries; i++) {
+            __m512 value = _mm512_loadu_ps(q + (size_t)i * args->dim + d);
+#pragma GCC unroll 4
+            for (uint32_t t = 0; t < TILE; t++) {
+                sums[i][t] = _mm512_fmadd_ps(key[t], value, sums[i][t]);
+            }
+        }
+    }
+    float *out = args->out + query * args->out_stride + token;
+#pragma GCC unroll 6
+    for (uint32_t i = 0; i < queries; i++) {
+        _mm_storeu_ps(out + i * args->out_stride, fold_four(sums[i]));
+    }
+}
+
+/* One case a number of queries, so that each has its accumulators in registers. */
+#define FOR_QUERIES(count, call)                                                                   \
+    switch (count) {                                                                               \
+    case 1:                                                                                        \
+        call(1);                                                                                   \
+        break;                                                                                     \
+    case 2:                                                                                        \
+        call(2);                                                                                   \
+        break;                                                                                     \
+    case 3:                                                                                        \
+        call(3);                                                                                   \
+        break;                                                                                     \
+    case 4:                                                                                        \
+        call(4);                                                                                   \
+        break;                                                                                     \
+    case 5:                                                                                        \
+        call(5);                                                                                   \
+        break;                                                                                     \
+    default:                                                                                       \
+        call(6);                                                                                   \
+        break;                                                                                     \
+    }
+
+static void scores(const struct cpu_scores *args)
+{
+    uint32_t tile_count = (args->query_count + TILE_QUERIES - 1) / TILE_QUERIES;
+    for (uint32_t query = 0; tile_count > 0; tile_count--) {
+        uint32_t queries = (args->query_count - query + tile_count - 1) / tile_count;
+#define SCORE_TILE(count) score_tile(args, token, query, count)
+        for (uint32_t token = 0; token < args->token_count; token += TILE) {
+            FOR_QUERIES(queries, SCORE_TILE)
+        }
+        query += queries;
+    }
+}
+
+/* Lanes of tokens first .. end - 1 in the register that begins at t. */
+INLINE __mmask16 lanes_between(uint32_t t, uint32_t first, uint32_t end)
+{
+    __mmask16 mask = first_lanes(end - t);
+    return first > t ? (__mmask16)(mask & (0xffffu << (first - t))) : mask;
+}
+
+/* A token's lane is its position modulo 16, wherever the row's first visible token lies. */
+static float softmax(float *scores_row, uint32_t first, uint32_t end, float *max)
+{
+    uint32_t begin = first / LANES * LANES;
+    __m512 tops = _mm512_set1_ps(-INFINITY);
+    for (uint32_t t = begin; t < end; t += LANES) {
+        __mmask16 mask = lanes_between(t, first, end);
+        tops = _mm512_mask_max_ps(tops, mask, tops, _mm512_loadu_ps(scores_row + t));
+    }
+    *max = _mm512_reduce_max_ps(tops);
+    __m512 top = _mm512_set1_ps(*max);
+    __m512 sums = _mm512_setzero_ps();
+    for (uint32_t t = begin; t < end; t += LANES) {
+        __mmask16 mask = lanes_between(t, first, end);
+        __m512 shifted = _mm512_sub_ps(_mm512_loadu_ps(scores_row + t), top);
+        __m512 weights = exp_of(shifted);
+        _mm512_mask_storeu_ps(scores_row + t, mask, weights);
+        sums = _mm512_mask_add_ps(sums, mask, sums, weights);
+    }
+    return _mm512_reduce_add_ps(sums);
+}
+
+/* queries x width registers of the output; both are constants where this is inlined. */
+INLINE void weigh_tile(const struct cpu_weigh *args, uint32_t query, uint32_t d,
+                       const uint32_t queries, const uint32_t width)
+{
+    float *out = args->out + (size_t)query * args->dim + d;
+    const float *weights = args->weights + query * args->weights_stride;
+    const float *values = args->values + d;
+    __m512 sums[TILE_QUERIES][4];
+#pragma GCC unroll 6
+    for (uint32_t i = 0; i < queries; i++) {
+#pragma GCC unroll 4
+        for (uint32_t j = 0; j < width; j++) {
+            sums[i][j] = _mm512_loadu_ps(out + (size_t)i * args->dim + (size_t)j * LANES);
+        }
+    }
+    for (uint32_t t = 0; t < args->token_count; t++, values += args->dim) {
+        __m512 value[4];
+#pragma GCC unroll 4
+        for (uint32_t j = 0; j < width; j++) {
+            value[j] = _mm512_loadu_ps(values + (size_t)j * LANES);
+        }
+#pragma GCC unroll 6
+        for (uint32_t i = 0; i < queries; i++) {
+            __m512 weight = _mm512_set1_ps(weights[i * args->weights_stride + t]);
+#pragma GCC unroll 4
+            for (uint32_t j = 0; j < width; j++) {
+                sums[i][j] = _mm512_fmadd_ps(weight, value[j], sums[i][j]);
+            }
+        }
+    }
+#pragma GCC unroll 6
+    for (uint32_t i = 0; i < queries; i++) {
+#pragma GCC unroll 4
+        for (uint32_t j = 0; j < width; j++) {
+            _mm512_storeu_ps(out + (size_t)i * args->dim + (size_t)j * LANES, sums[i][j]);
+        }
+    }
+}
+
+static void weigh(const struct cpu_weigh *args)
+{
+    uint32_t tile_count = (args->query_count + TILE_QUERIES - 1) / TILE_QUERIES;
+    for (uint32_t query = 0; tile_count > 0; tile_count--) {
+        uint32_t queries = (args->query_count - query + tile_count - 1) / tile_count;
+        uint32_t d = 0;
+#define WEIGH_WIDE(count)   weigh_tile(args, query, d, count, 4)
+#define WEIGH_NARROW(count) weigh_tile(args, query, d, count, 1)
+        for (; d + 4 * LANES <= args->dim; d += 4 * LANES) {
+            FOR_QUERIES(queries, WEIGH_WIDE)
+        }
+        for (; d < args->dim; d += LANES) {
+            FOR_QUERIES(queries, WEIGH_NARROW)
+        }
+        query += queries;
+    }
+}
+
+/* ---- row by row ---- */
+
+static void rmsnorm(float *out, const float *in, const float *weight, uint32_t dim, float epsilon)
+{
+    __m512 squares[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                         _mm512_setzero_ps()};
+    for (uint32_t i = 0, turn = 0; i < dim; i += LANES, turn = (turn + 1) % 4) {
+        __m512 x = _mm512_maskz_loadu_ps(first_lanes(dim - i), in + i);
+        squares[turn] = _mm512_fmadd_ps(x, x, squares[turn]);
+    }
+    float sum = _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(squares[0], squares[1]),
+                                                   _mm512_add_ps(squares[2], squares[3])));
+    __m512 scale = _mm512_set1_ps(1.0f / sqrtf(sum / (float)dim + epsilon));
+    for (uint32_t i = 0; i < dim; i += LANES) {
+        __mmask16 mask = first_lanes(dim - i);
+        __m512 x = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, in + i), scale);
+        x = _mm512_mul_ps(x, _mm512_maskz_loadu_ps(mask, weight + i));
+        _mm512_mask_storeu_ps(out + i, mask, x);
+    }
+}
+
+static void rope_halves(float *head, const float *cos, const float *sin, uint32_t pair_count)
+{
+    for (uint32_t i = 0; i < pair_count; i += LANES) {
+        __mmask16 mask = first_lanes(pair_count - i);
+        __m512 a = _mm512_maskz_loadu_ps(mask, head + i);
+        __m512 b = _mm512_maskz_loadu_ps(mask, head + pair_count + i);
+        __m512 c = _mm512_maskz_loadu_ps(mask, cos + i);
+        __m512 s = _mm512_maskz_loadu_ps(mask, sin + i);
+        _mm512_mask_storeu_ps(head + i, mask, _mm512_fmsub_ps(a, c, _mm512_mul_ps(b, s)));
+        _mm512_mask_storeu_ps(head + pair_count + i, mask,
+                              _mm512_fmadd_ps(b, c, _mm512_mul_ps(a, s)));
+    }
+}
+
+/* Eight pairs (a, b) in a register: even lanes a c - b s, odd lanes b c + a s. */
+static void rope_neighbours(float *head, const float *cos, const float *sin, uint32_t pair_count)
+{
+    const __m512i twice = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+    for (uint32_t i = 0; i < pair_count; i += LANES / 2) {
+        uint32_t left = pair_count - i;
+        __mmask16 mask = first_lanes((size_t)left * 2);
+        __mmask16 angle_mask = left < LANES / 2 ? first_lanes(left) : first_lanes(LANES / 2);
+        __m512 x = _mm512_maskz_loadu_ps(mask, head + (size_t)2 * i);
+        __m512 c = _mm512_permutexvar_ps(twice, _mm512_maskz_loadu_ps(angle_mask, cos + i));
+        __m512 s = _mm512_permutexvar_ps(twice, _mm512_maskz_loadu_ps(angle_mask, sin + i));
+        __m512 partners = _mm512_permute_ps(x, 0xb1);
+        _mm512_mask_storeu_ps(head + (size_t)2 * i, mask,
+                              _mm512_fmaddsub_ps(x, c, _mm512_mul_ps(partners, s)));
+    }
+}
+
+static void rope(float *head, const float *cos, const float *sin, uint32_t pair_count,
+                 enum rope_style style)
+{
+    if (style == ROPE_NEIGHBOURS) {
+        rope_neighbours(head, cos, sin, pair_count);
+    } else {
+        rope_halves(head, cos, sin, pair_count);
+    }
+}
+
+/* x / (1 + exp(-z)) * up */
+INLINE __m512 gate(__m512 x, __m512 z, __m512 up)
+{
+    __m512 one = _mm512_set1_ps(1.0f);
+    __m512 below = _mm512_add_ps(one, exp_of(_mm512_sub_ps(_mm512_setzero_ps(), z)));
+    return _mm512_mul_ps(_mm512_div_ps(x, below), up);
+}
+
+static void gated_silu(float *out, const float *gates, const float *up, size_t value_count)
+{
+    for (size_t i = 0; i < value_count; i += LANES) {
+        __mmask16 mask = first_lanes(value_count - i);
+        __m512 x = _mm512_maskz_loadu_ps(mask, gates + i);
+        _mm512_mask_storeu_ps(out + i, mask, gate(x, x, _mm512_maskz_loadu_ps(mask, up + i)));
+    }
+}
+
+/* x/2 (1 + tanh u) = x / (1 + exp(-2u)), with u = sqrt(2/pi) (x + 0.044715 x^3). */
+static void gated_gelu(float *out, const float *gates, const float *up, size_t value_count)
+{
+    for (size_t i = 0; i < value_count; i += LANES) {
+        __mmask16 mask = first_lanes(value_count - i);
+        __m512 x = _mm512_maskz_loadu_ps(mask, gates + i);
+        __m512 cubic =
+            _mm512_fmadd_ps(_mm512_mul_ps(_mm512_set1_ps(0.044715f), x), x, _mm512_set1_ps(1.0f));
+        __m512 z = _mm512_mul_ps(_mm512_mul_ps(_mm512_set1_ps(1.5957691216f), x), cubic);
+        _mm512_mask_storeu_ps(out + i, mask, gate(x, z, _mm512_maskz_loadu_ps(mask, up + i)));
+    }
+}
+
+void cpu_ops_avx512_fill(struct cpu_ops *ops)
+{
+    ops->name = "avx512";
+    ops->store[DTYPE_F32] = store_f32;
+    ops->store[DTYPE_F16] = store_f16;
+    ops->store[DTYPE_BF16] = store_bf16;
+    ops->scores = scores;
+    ops->softmax = softmax;
+    ops->weigh = weigh;
+    ops->rmsnorm = rmsnorm;
+    ops->rope = rope;
+    ops->gated_silu = gated_silu;
+    ops->gated_gelu = gated_gelu;
+}
