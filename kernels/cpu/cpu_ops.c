@@ -3,7 +3,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cpu/cpu_ops.h"
 
+#include "kernels/cpu/cpu_matmul_avx2.h"
 #include "kernels/cpu/cpu_matmul_avx512.h"
+#include "kernels/cpu/cpu_ops_avx2.h"
 #include "kernels/cpu/cpu_ops_avx512.h"
 #include "kernels/cpu/cpu_ops_scalar.h"
 
@@ -45,5 +47,8 @@ void cpu_ops_select(struct cpu_ops *ops, enum isa isa_max)
     if (isa == ISA_AVX512) {
         cpu_matmul_avx512_fill(ops);
         cpu_ops_avx512_fill(ops);
+    } else if (isa == ISA_AVX2) {
+        cpu_matmul_avx2_fill(ops);
+        cpu_ops_avx2_fill(ops);
     }
 }

@@ -1,0 +1,365 @@
+/* cpu_ops_avx2.c - attention and row loops on eight lanes.
+ *
+ * Tails run through the same arithmetic as whole registers, on lanes that are loaded and stored
+ * under a mask, so an element's result does not depend on where its row ends. Attention tiles are
+ * 4 keys x 2 queries and 2 queries x 32 values: 8 accumulators hide the latency of an FMA.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/cpu/cpu_ops_avx2.h"
+
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum {
+    LANES = 8,
+    TILE = CPU_OPS_TILE,
+};
+
+/* All bits set in the first `count` lanes. */
+INLINE __m256i first_lanes(size_t count)
+{
+    const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(count < LANES ? (int)count : LANES), index);
+}
+
+INLINE __m256 load_lanes(const float *in, __m256i mask)
+{
+    return _mm256_maskload_ps(in, mask);
+}
+
+/* exp to about 1e-7 relative: 2^n e^r with |r| <= ln 2 / 2 and the series of e^r to r^7. NaN
+ * stays NaN: min and max give back their second operand then. Below 2^-126 it is zero. */
+INLINE __m256 exp_of(__m256 x)
+{
+    const __m256 low = _mm256_set1_ps(-87.3f);
+    __m256 clamped = _mm256_max_ps(low, _mm256_min_ps(_mm256_set1_ps(88.7f), x));
+    __m256 n = _mm256_round_ps(_mm256_mul_ps(clamped, _mm256_set1_ps(1.44269504f)),
+                               _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    /* ln 2 in two parts, so that r is exact where it matters. */
+    __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693145751953125f), clamped);
+    r = _mm256_fnmadd_ps(n, _mm256_set1_ps(1.42860677e-6f), r);
+    __m256 sum = _mm256_set1_ps(1.0f / 5040);
+    sum = _mm256_fmadd_ps(sum, r, _mm256_set1_ps(1.0f / 720));
+    sum = _mm256_fmadd_ps(sum, r, _mm256_set1_ps(1.0f / 120));
+    sum = _mm256_fmadd_ps(sum, r, _mm256_set1_ps(1.0f / 24));
+    sum = _mm256_fmadd_ps(sum, r, _mm256_set1_ps(1.0f / 6));
+    sum = _mm256_fmadd_ps(sum, r, _mm256_set1_ps(0.5f));
+    sum = _mm256_fmadd_ps(sum, r, _mm256_set1_ps(1.0f));
+    sum = _mm256_fmadd_ps(sum, r, _mm256_set1_ps(1.0f));
+    /* n reaches 128, one more than an exponent holds: scale by 2^(n - 1), then by 2. */
+    __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(126));
+    __m256 scale = _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));
+    __m256 result = _mm256_mul_ps(_mm256_mul_ps(sum, scale), _mm256_set1_ps(2.0f));
+    return _mm256_andnot_ps(_mm256_cmp_ps(x, low, _CMP_LT_OQ), result);
+}
+
+/* ---- storing keys and values ---- */
+
+static void store_f32(void *out, const float *in, size_t value_count)
+{
+    memcpy(out, in, value_count * sizeof *in);
+}
+
+INLINE __m128i round_to_f16(__m256 values)
+{
+    return _mm256_cvtps_ph(values, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+INLINE __m128i round_to_bf16(__m256 values)
+{
+    __m256i bits = _mm256_castps_si256(values);
+    __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(values, values, _CMP_UNORD_Q));
+    rounded = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, nan), 16);
+    __m256i packed = _mm256_packus_epi32(rounded, rounded);
+    return _mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0x08));
+}
+
+#define STORE_AS(name)                                                                             \
+    static void store_##name(void *out, const float *in, size_t value_count)                       \
+    {                                                                                              \
+        uint8_t *bytes = out;                                                                      \
+        size_t i = 0;                                                                              \
+        for (; i + LANES <= value_count; i += LANES) {                                             \
+            _mm_storeu_si128((__m128i *)(void *)(bytes + 2 * i),                                   \
+                             round_to_##name(_mm256_loadu_ps(in + i)));                            \
+        }                                                                                          \
+        if (i < value_count) {                                                                     \
+            uint8_t rounded[2 * LANES];                                                            \
+            __m256 tail = load_lanes(in + i, first_lanes(value_count - i));                        \
+            _mm_storeu_si128((__m128i *)(void *)rounded, round_to_##name(tail));                   \
+            memcpy(bytes + 2 * i, rounded, 2 * (value_count - i));                                 \
+        }                                                                                          \
+    }
+
+STORE_AS(f16)
+STORE_AS(bf16)
+
+/* ---- attention ---- */
+
+/* Four registers to their four sums, by one fixed tree. */
+INLINE __m128 fold_four(const __m256 lanes[TILE])
+{
+    __m128 half[TILE];
+#pragma GCC unroll 4
+    for (int i = 0; i < TILE; i++) {
+        half[i] = _mm_add_ps(_mm256_castps256_ps128(lanes[i]), _mm256_extractf128_ps(lanes[i], 1));
+    }
+    _MM_TRANSPOSE4_PS(half[0], half[1], half[2], half[3]);
+    return _mm_add_ps(_mm_add_ps(half[0], half[1]), _mm_add_ps(half[2], half[3]));
+}
+
+/* queries is a constant where this is inlined, so that all accumulators are registers. */
+INLINE void score_tile(const struct cpu_scores *args, uint32_t token, uint32_t query,
+                       const uint32_t queries)
+{
+    const float *keys = args->keys + (size_t)token * args->dim;
+    const float *q = args->queries + (size_t)query * args->dim;
+    __m256 sums[2][TILE];
+#pragma GCC unroll 2
+    for (uint32_t i = 0; i < queries; i++) {
+#pragma GCC unroll 4
+        for (uint32_t t = 0; t < TILE; t++) {
+            sums[i][t] = _mm256_setzero_ps();
+        }
+    }
+    for (uint32_t d = 0; d < args->dim; d += LANES) {
+#pragma GCC unroll 4
+        for (uint32_t t = 0; t < TILE; t++) {
+            __m256 key = _mm256_loadu_ps(keys + (size_t)t * args->dim + d);
+#pragma GCC unroll 2
+            for (uint32_t i = 0; i < queries; i++) {
+                __m256 value = _mm256_loadu_ps(q + (size_t)i * args->dim + d);
+                sums[i][t] = _mm256_fmadd_ps(key, value, sums[i][t]);
+            }
+        }
+    }
+#pragma GCC unroll 2
+    for (uint32_t i = 0; i < queries; i++) {
+        _mm_storeu_ps(args->out + (query + i) * args->out_stride + token, fold_four(sums[i]));
+    }
+}
+
+static void scores(const struct cpu_scores *args)
+{
+    for (uint32_t token = 0; token < args->token_count; token += TILE) {
+        uint32_t query = 0;
+        for (; query + 2 <= args->query_count; query += 2) {
+            score_tile(args, token, query, 2);
+        }
+        if (query < args->query_count) {
+            score_tile(args, token, query, 1);
+        }
+    }
+}
+
+/* Lanes of tokens first .. end - 1 in the register that begins at t. */
+INLINE __m256i lanes_between(uint32_t t, uint32_t first, uint32_t end)
+{
+    __m256i mask = first_lanes(end - t);
+    return first > t ? _mm256_andnot_si256(first_lanes(first - t), mask) : mask;
+}
+
+INLINE float sum_lanes(__m256 lanes)
+{
+    __m128 half = _mm_add_ps(_mm256_castps256_ps128(lanes), _mm256_extractf128_ps(lanes, 1));
+    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+}
+
+INLINE float max_lanes(__m256 lanes)
+{
+    __m128 half = _mm_max_ps(_mm256_castps256_ps128(lanes), _mm256_extractf128_ps(lanes, 1));
+    half = _mm_max_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
+}
+
+/* A token's lane is its position modulo 8, wherever the row's first visible token lies. */
+static float softmax(float *scores_row, uint32_t first, uint32_t end, float *max)
+{
+    uint32_t begin = first / LANES * LANES;
+    const __m256 lowest = _mm256_set1_ps(-INFINITY);
+    __m256 tops = lowest;
+    for (uint32_t t = begin; t < end; t += LANES) {
+        __m256 mask = _mm256_castsi256_ps(lanes_between(t, first, end));
+        __m256 seen = _mm256_blendv_ps(lowest, _mm256_loadu_ps(scores_row + t), mask);
+        tops = _mm256_max_ps(tops, seen);
+    }
+    *max = max_lanes(tops);
+    __m256 top = _mm256_set1_ps(*max);
+    __m256 sums = _mm256_setzero_ps();
+    for (uint32_t t = begin; t < end; t += LANES) {
+        __m256i mask = lanes_between(t, first, end);
+        __m256 weights = exp_of(_mm256_sub_ps(_mm256_loadu_ps(scores_row + t), top));
+        _mm256_maskstore_ps(scores_row + t, mask, weights);
+        sums = _mm256_add_ps(sums, _mm256_and_ps(weights, _mm256_castsi256_ps(mask)));
+    }
+    return sum_lanes(sums);
+}
+
+/* queries x width registers of the output; both are constants where this is inlined. */
+INLINE void weigh_tile(const struct cpu_weigh *args, uint32_t query, uint32_t d,
+                       const uint32_t queries, const uint32_t width)
+{
+    float *out = args->out + (size_t)query * args->dim + d;
+    const float *weights = args->weights + query * args->weights_stride;
+    const float *values = args->values + d;
+    __m256 sums[2][4];
+#pragma GCC unroll 2
+    for (uint32_t i = 0; i < queries; i++) {
+#pragma GCC unroll 4
+        for (uint32_t j = 0; j < width; j++) {
+            sums[i][j] = _mm256_loadu_ps(out + (size_t)i * args->dim + (size_t)j * LANES);
+        }
+    }
+    for (uint32_t t = 0; t < args->token_count; t++, values += args->dim) {
+#pragma GCC unroll 4
+        for (uint32_t j = 0; j < width; j++) {
+            __m256 value = _mm256_loadu_ps(values + (size_t)j * LANES);
+#pragma GCC unroll 2
+            for (uint32_t i = 0; i < queries; i++) {
+                __m256 weight = _mm256_broadcast_ss(weights + i * args->weights_stride + t);
+                sums[i][j] = _mm256_fmadd_ps(weight, value, sums[i][j]);
+            }
+        }
+    }
+#pragma GCC unroll 2
+    for (uint32_t i = 0; i < queries; i++) {
+#pragma GCC unroll 4
+        for (uint32_t j = 0; j < width; j++) {
+            _mm256_storeu_ps(out + (size_t)i * args->dim + (size_t)j * LANES, sums[i][j]);
+        }
+    }
+}
+
+static void weigh(const struct cpu_weigh *args)
+{
+    for (uint32_t query = 0; query < args->query_count; query += 2) {
+        bool two = query + 2 <= args->query_count;
+        uint32_t d = 0;
+        for (; d + 4 * LANES <= args->dim; d += 4 * LANES) {
+            if (two) {
+                weigh_tile(args, query, d, 2, 4);
+            } else {
+                weigh_tile(args, query, d, 1, 4);
+            }
+        }
+        for (; d < args->dim; d += 2 * LANES) { /* dim is a multiple of 16 */
+            if (two) {
+                weigh_tile(args, query, d, 2, 2);
+            } else {
+                weigh_tile(args, query, d, 1, 2);
+            }
+        }
+    }
+}
+
+/* ---- row by row ---- */
+
+static void rmsnorm(float *out, const float *in, const float *weight, uint32_t dim, float epsilon)
+{
+    __m256 squares[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                         _mm256_setzero_ps()};
+    for (uint32_t i = 0, turn = 0; i < dim; i += LANES, turn = (turn + 1) % 4) {
+        __m256 x = load_lanes(in + i, first_lanes(dim - i));
+        squares[turn] = _mm256_fmadd_ps(x, x, squares[turn]);
+    }
+    float sum = sum_lanes(_mm256_add_ps(_mm256_add_ps(squares[0], squares[1]),
+                                        _mm256_add_ps(squares[2], squares[3])));
+    __m256 scale = _mm256_set1_ps(1.0f / sqrtf(sum / (float)dim + epsilon));
+    for (uint32_t i = 0; i < dim; i += LANES) {
+        __m256i mask = first_lanes(dim - i);
+        __m256 x = _mm256_mul_ps(load_lanes(in + i, mask), scale);
+        _mm256_maskstore_ps(out + i, mask, _mm256_mul_ps(x, load_lanes(weight + i, mask)));
+    }
+}
+
+static void rope_halves(float *head, const float *cos, const float *sin, uint32_t pair_count)
+{
+    for (uint32_t i = 0; i < pair_count; i += LANES) {
+        __m256i mask = first_lanes(pair_count - i);
+        __m256 a = load_lanes(head + i, mask);
+        __m256 b = load_lanes(head + pair_count + i, mask);
+        __m256 c = load_lanes(cos + i, mask);
+        __m256 s = load_lanes(sin + i, mask);
+        _mm256_maskstore_ps(head + i, mask, _mm256_fmsub_ps(a, c, _mm256_mul_ps(b, s)));
+        _mm256_maskstore_ps(head + pair_count + i, mask,
+                            _mm256_fmadd_ps(b, c, _mm256_mul_ps(a, s)));
+    }
+}
+
+/* Four pairs (a, b) in a register: even lanes a c - b s, odd lanes b c + a s. */
+static void rope_neighbours(float *head, const float *cos, const float *sin, uint32_t pair_count)
+{
+    const __m256i twice = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
+    for (uint32_t i = 0; i < pair_count; i += LANES / 2) {
+        uint32_t left = pair_count - i < LANES / 2 ? pair_count - i : LANES / 2;
+        __m256i mask = first_lanes((size_t)left * 2);
+        __m256i angle_mask = first_lanes(left);
+        __m256 x = load_lanes(head + (size_t)2 * i, mask);
+        __m256 c = _mm256_permutevar8x32_ps(load_lanes(cos + i, angle_mask), twice);
+        __m256 s = _mm256_permutevar8x32_ps(load_lanes(sin + i, angle_mask), twice);
+        __m256 partners = _mm256_permute_ps(x, 0xb1);
+        _mm256_maskstore_ps(head + (size_t)2 * i, mask,
+                            _mm256_fmaddsub_ps(x, c, _mm256_mul_ps(partners, s)));
+    }
+}
+
+static void rope(float *head, const float *cos, const float *sin, uint32_t pair_count,
+                 enum rope_style style)
+{
+    if (style == ROPE_NEIGHBOURS) {
+        rope_neighbours(head, cos, sin, pair_count);
+    } else {
+        rope_halves(head, cos, sin, pair_count);
+    }
+}
+
+/* x / (1 + exp(-z)) * up */
+INLINE __m256 gate(__m256 x, __m256 z, __m256 up)
+{
+    __m256 one = _mm256_set1_ps(1.0f);
+    __m256 below = _mm256_add_ps(one, exp_of(_mm256_sub_ps(_mm256_setzero_ps(), z)));
+    return _mm256_mul_ps(_mm256_div_ps(x, below), up);
+}
+
+static void gated_silu(float *out, const float *gates, const float *up, size_t value_count)
+{
+    for (size_t i = 0; i < value_count; i += LANES) {
+        __m256i mask = first_lanes(value_count - i);
+        __m256 x = load_lanes(gates + i, mask);
+        _mm256_maskstore_ps(out + i, mask, gate(x, x, load_lanes(up + i, mask)));
+    }
+}
+
+/* x/2 (1 + tanh u) = x / (1 + exp(-2u)), with u = sqrt(2/pi) (x + 0.044715 x^3). */
+static void gated_gelu(float *out, const float *gates, const float *up, size_t value_count)
+{
+    for (size_t i = 0; i < value_count; i += LANES) {
+        __m256i mask = first_lanes(value_count - i);
+        __m256 x = load_lanes(gates + i, mask);
+        __m256 cubic =
+            _mm256_fmadd_ps(_mm256_mul_ps(_mm256_set1_ps(0.044715f), x), x, _mm256_set1_ps(1.0f));
+        __m256 z = _mm256_mul_ps(_mm256_mul_ps(_mm256_set1_ps(1.5957691216f), x), cubic);
+        _mm256_maskstore_ps(out + i, mask, gate(x, z, load_lanes(up + i, mask)));
+    }
+}
+
+void cpu_ops_avx2_fill(struct cpu_ops *ops)
+{
+    ops->name = "avx2";
+    ops->store[DTYPE_F32] = store_f32;
+    ops->store[DTYPE_F16] = store_f16;
+    ops->store[DTYPE_BF16] = store_bf16;
+    ops->scores = scores;
+    ops->softmax = softmax;
+    ops->weigh = weigh;
+    ops->rmsnorm = rmsnorm;
+    ops->rope = rope;
+    ops->gated_silu = gated_silu;
+    ops->gated_gelu = gated_gelu;
+}
