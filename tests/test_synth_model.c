@@ -4,6 +4,7 @@
 #include "tests/test.h"
 
 #include "kernels/quant.h"
+#include "tests/support/reference_model.h"
 #include "tests/support/synth_model.h"
 
 #include <math.h>
@@ -201,6 +202,40 @@ static void rope_scaling_is_written_as_asked(void **state)
     drop(&made);
 }
 
+static uint32_t most_likely(const double *logits, uint32_t count)
+{
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < count; i++) {
+        best = logits[i] > logits[best] ? i : best;
+    }
+    return best;
+}
+
+/* Greedy output that repeats one token would hide most faults from a test that compares it. */
+static void greedy_output_of_a_tied_model_varies(void **state)
+{
+    (void)state;
+    enum {
+        TOKENS = 16
+    };
+    struct synth_options options = preset("micro");
+    struct made made;
+    make(&made, &options);
+    struct reference_model *model = reference_model_open(&made.file);
+    double *logits = calloc((size_t)TOKENS * SYNTH_VOCAB_MIN, sizeof *logits);
+    uint32_t ids[TOKENS] = {5, 7, 9, 11};
+    uint32_t changes = 0;
+    for (uint32_t i = 4; i < TOKENS; i++) {
+        reference_model_run(model, ids, i, logits);
+        ids[i] = most_likely(logits + (size_t)(i - 1) * SYNTH_VOCAB_MIN, SYNTH_VOCAB_MIN);
+        changes += ids[i] != ids[i - 1] ? 1 : 0;
+    }
+    assert_in_range(changes, 8, TOKENS);
+    free(logits);
+    reference_model_close(model);
+    drop(&made);
+}
+
 /* Every merge's two sides and their whole are tokens, and no token is there twice. */
 static void check_merges(const struct gguf_array *tokens, const struct gguf_array *merges)
 {
@@ -344,6 +379,7 @@ int main(void)
         cmocka_unit_test(rows_that_do_not_fit_fall_back),
         cmocka_unit_test(the_seed_decides_the_bytes),
         cmocka_unit_test(weights_have_the_intended_spread),
+        cmocka_unit_test(greedy_output_of_a_tied_model_varies),
         cmocka_unit_test(rope_scaling_is_written_as_asked),
         cmocka_unit_test(vocabulary_is_whole_and_without_duplicates),
         cmocka_unit_test(sentencepiece_vocabulary_has_scores_and_byte_tokens),

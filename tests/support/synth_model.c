@@ -1,7 +1,7 @@
 /* Matrices have standard deviation 1 / sqrt(row), so a normalised input gives outputs near one;
- * the two that write into the residual stream are divided further by sqrt(2 * layers). Embedding
- * rows are small beside what the layers add: otherwise a model with tied embeddings would only
- * ever repeat the token it has just read.
+ * the two that write into the residual stream are divided further by sqrt(2 * layers), and made
+ * large beside the embedding: otherwise a model with tied embeddings would only ever repeat the
+ * token it has just read.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/synth_model.h"
 
@@ -46,12 +46,12 @@ static float spread_of(const struct synth_options *options, const struct gguf_wr
         return 0.5f;
     }
     float spread = 1.0f / sqrtf((float)tensor->dims[0]);
-    float layer_share = 1.0f / sqrtf(2.0f * (float)options->layer_count);
+    float residual_gain = 4.0f / sqrtf(2.0f * (float)options->layer_count);
     if (name_has(tensor, "attn_output")) {
-        return spread * layer_share;
+        return spread * residual_gain;
     }
     if (name_has(tensor, "ffn_down")) {
-        return 2.0f * spread * layer_share; /* its input is a product of two, so smaller */
+        return 2.0f * spread * residual_gain; /* its input is a product of two, so smaller */
     }
     bool vocabulary = name_has(tensor, "token_embd") || name_has(tensor, "output.weight");
     return vocabulary ? 3.0f * spread : spread;
