@@ -29,6 +29,7 @@ struct scheduler_options {
 struct scheduler_counters {
     uint64_t preempt_count;
     uint64_t admit_count;
+    uint64_t fork_count; /* admissions that shared a running request's prompt */
     uint64_t finish_count;
 };
 

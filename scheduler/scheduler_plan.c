@@ -217,6 +217,7 @@ static void attach_blocks(struct step_plan *plan, struct request *request)
             plan->batch->copies[plan->batch->copy_count++] = copy;
         }
         scheduler_detach(plan->scheduler, request);
+        plan->scheduler->counters.fork_count++;
     } else {
         kv_cache_match(cache, &request->kv, request->spec.salt, request->spec.token_ids,
                        matchable_tokens(request));
