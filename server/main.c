@@ -1,0 +1,231 @@
+/* main.c - the process: settings, model, port, signals, and an orderly end.
+ *
+ * The port opens before the model is loaded, so that probes see "loading" rather than nothing. The
+ * first SIGTERM or SIGINT drains, the second ends the process at once.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "configs/config.h"
+#include "engine/clock.h"
+#include "engine/engine.h"
+#include "engine/log.h"
+#include "server/api.h"
+#include "server/http.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef SLUICE_BUILD
+#define SLUICE_BUILD "unknown"
+#endif
+
+enum {
+    EXIT_USAGE = 64,    /* settings that cannot be: starting again would not help */
+    EXIT_FAILED = 1,    /* the machine would not let us */
+    FAREWELL_MS = 5000, /* for error events to reach clients that were cut short */
+    POLL_MS = 20,
+};
+
+static volatile sig_atomic_t signal_count;
+static volatile sig_atomic_t may_drain; /* there is something to drain */
+static sem_t signalled;
+
+static void on_signal(int number)
+{
+    int before = errno;
+    signal_count++;
+    if (!may_drain || signal_count > 1) {
+        _exit(may_drain ? 128 + number : 0);
+    }
+    sem_post(&signalled);
+    errno = before;
+}
+
+static void catch_signals(void)
+{
+    sem_init(&signalled, 0, 0);
+    struct sigaction action = {.sa_handler = on_signal};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &action, NULL);
+}
+
+/* Each connection is a descriptor, and the usual soft limit of 1024 is below our default. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static enum log_level level_of(const char *name)
+{
+    static const char *const names[] = {"debug", "info", "warning", "error"};
+    for (int level = LOG_DEBUG; level <= LOG_ERROR; level++) {
+        if (strcmp(names[level], name) == 0) {
+            return (enum log_level)level;
+        }
+    }
+    return LOG_INFO;
+}
+
+/* ---- instead of serving ---- */
+
+static void print_version(void)
+{
+    printf("sluiced %s\nbuild: %s\ncompiler: %s\n", API_VERSION, SLUICE_BUILD, __VERSION__);
+    printf("instruction sets here:%s%s%s\n", " scalar",
+           __builtin_cpu_supports("avx2") ? " avx2" : "",
+           __builtin_cpu_supports("avx512f") ? " avx512f" : "");
+}
+
+static void print_bytes(const char *what, uint64_t byte_count)
+{
+    printf("%-12s %14" PRIu64 " bytes %10.1f MiB\n", what, byte_count,
+           (double)byte_count / 1048576.0);
+}
+
+static int print_plan(const struct config *config)
+{
+    struct engine_plan plan;
+    struct error error = {0};
+    if (engine_plan(config, &plan, &error) != OK) {
+        fprintf(stderr, "sluiced: %s\n", error.message);
+        return EXIT_FAILED;
+    }
+    print_bytes("weights", plan.weight_bytes);
+    print_bytes("kv cache", plan.kv_bytes);
+    print_bytes("workspace", plan.workspace_bytes);
+    print_bytes("requests", plan.request_bytes);
+    print_bytes("total", plan.total_bytes);
+    printf("%u blocks of %u tokens (%" PRIu64 " bytes each), context %u tokens\n", plan.block_count,
+           plan.block_tokens, plan.block_bytes, plan.context_tokens);
+    return EXIT_SUCCESS;
+}
+
+/* ---- serving ---- */
+
+static bool wait_signal(uint64_t timeout_ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    uint64_t nanoseconds = (uint64_t)until.tv_nsec + timeout_ms % 1000 * 1000000u;
+    until.tv_sec += (time_t)(timeout_ms / 1000 + nanoseconds / 1000000000u);
+    until.tv_nsec = (long)(nanoseconds % 1000000000u);
+    return sem_clockwait(&signalled, CLOCK_MONOTONIC, &until) == 0;
+}
+
+static void wait_while_active(struct http *http, uint64_t timeout_ms)
+{
+    uint64_t until_us = clock_now_us() + timeout_ms * 1000;
+    while (http_active(http) > 0 && clock_now_us() < until_us) {
+        wait_signal(POLL_MS);
+    }
+}
+
+static void drain(struct api_context *context, struct engine *engine, struct http *http)
+{
+    log_event(LOG_INFO, "draining", "%u requests run on for at most %" PRIu64 " ms",
+              http_active(http), context->config->shutdown_timeout_ms);
+    atomic_store(&context->phase, API_DRAINING);
+    engine_drain(engine);
+    wait_while_active(http, context->config->shutdown_timeout_ms);
+    if (http_active(http) > 0) {
+        log_event(LOG_WARNING, "drain_timeout", "%u requests are cut short", http_active(http));
+    }
+    atomic_store(&context->phase, API_STOPPING);
+    http_wake_all(http);
+    wait_while_active(http, FAREWELL_MS);
+}
+
+static int run(struct api_context *context, struct http *http)
+{
+    struct error error = {0};
+    struct engine *engine = NULL;
+    log_event(LOG_INFO, "listening", "http://%s, loading %s", http_address(http),
+              context->config->model);
+    enum status status = engine_open(&engine, context->config, &error);
+    if (status == OK) {
+        status = api_publish(context, engine, &error);
+    }
+    if (status != OK) {
+        log_event(LOG_ERROR, "start_failed", "%s", error.message);
+        http_close(http);
+        engine_close(engine);
+        return EXIT_FAILED;
+    }
+    const struct engine_info *info = engine_info(engine);
+    may_drain = 1;
+    log_event(LOG_INFO, "ready",
+              "http://%s serves %s (%s, %" PRIu64 " parameters, context %u, %u blocks of %u, %s)",
+              http_address(http), context->model_name, info->architecture, info->parameter_count,
+              info->context_tokens, info->block_count, info->block_tokens, info->isa_name);
+    while (!wait_signal(3600000)) {
+    }
+    drain(context, engine, http);
+    http_close(http);
+    engine_close(engine);
+    log_event(LOG_INFO, "stopped", "good bye");
+    return EXIT_SUCCESS;
+}
+
+static int serve(const struct config *config)
+{
+    struct api_context context;
+    struct http *http = NULL;
+    struct error error = {0};
+    catch_signals();
+    raise_descriptor_limit();
+    enum status status = api_open(&context, config, &error);
+    if (status == OK) {
+        status = http_open(&http, &context, &error);
+    }
+    int code = EXIT_FAILED;
+    if (status == OK) {
+        code = run(&context, http);
+    } else {
+        fprintf(stderr, "sluiced: %s\n", error.message);
+        code = status == ERR_INVALID || status == ERR_FORMAT ? EXIT_USAGE : EXIT_FAILED;
+    }
+    api_close(&context);
+    return code;
+}
+
+int main(int argument_count, char **arguments)
+{
+    struct config config;
+    struct error error = {0};
+    if (config_load(&config, argument_count, arguments, getenv, &error) != OK) {
+        fprintf(stderr, "sluiced: %s\n", error.message);
+        return EXIT_USAGE;
+    }
+    log_init(strcmp(config.log_format, "json") == 0 ? LOG_JSON : LOG_TEXT,
+             level_of(config.log_level));
+    int code = EXIT_SUCCESS;
+    if (config.help) {
+        config_print_help(stdout);
+    } else if (config.version) {
+        print_version();
+    } else if (config.model == NULL) {
+        fprintf(stderr, "sluiced: --model FILE.gguf is needed (--help lists all options)\n");
+        code = EXIT_USAGE;
+    } else if (config.plan) {
+        code = print_plan(&config);
+    } else if (config.check_config) {
+        config_print(&config, stdout);
+    } else {
+        code = serve(&config);
+    }
+    config_release(&config);
+    return code;
+}
