@@ -26,7 +26,9 @@ LIBRARY := $(OUT)/libsluice.a
 
 # tests/support is shared; every other test_, check_, sim_, bench_, tool_ file is a program.
 TEST_SHARED  := $(wildcard tests/support/*.c)
-TEST_OBJECTS := $(TEST_SHARED:%.c=$(OUT)/%.o)
+TEST_LIBRARY := $(OUT)/libtests.a
+# The load generator: a program of its own, which knows the server only by its protocol.
+BENCH_OBJECTS := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/load/*.c))
 PROGRAMS      = $(patsubst %.c,$(OUT)/%,$(wildcard tests/$(1)_*.c))
 TESTS        := $(call PROGRAMS,test) $(call PROGRAMS,check) $(call PROGRAMS,sim)
 BENCHES      := $(call PROGRAMS,bench)
@@ -71,7 +73,14 @@ $(LIBRARY): $(OBJECTS)
 $(OUT)/sluiced: $(OUT)/server/main.o $(LIBRARY)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(OUT)/tests/%: $(OUT)/tests/%.o $(TEST_OBJECTS) $(LIBRARY)
+$(TEST_LIBRARY): $(TEST_SHARED:%.c=$(OUT)/%.o)
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(OUT)/sluice-bench: $(BENCH_OBJECTS)
+	$(CC) $(LDFLAGS) -o $@ $^ -lcurl -ljansson -lm
+
+$(OUT)/tests/%: $(OUT)/tests/%.o $(TEST_LIBRARY) $(LIBRARY)
 	@$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
 # MODEL=FILE serves that GGUF file; without it, a generated model with random weights.
@@ -101,4 +110,4 @@ fuzz: install-packages
 clean:
 	rm -rf $(BUILD)
 
--include $(wildcard $(OUT)/*/*.d $(OUT)/*/*/*.d)
+-include $(shell find $(OUT) -name "*.d" 2>/dev/null)

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mapfile -t sources < <(find configs kernels kvcache scheduler engine server tests -name '*.c' ! -name 'fuzz_*' | sort)
-cache=build/static
+cache=${STATIC_CACHE:-build/static}
 mkdir -p "$cache"
 
 headers_hash=$(find . -path ./build -prune -o -name '*.h' -print0 | sort -z | xargs -0 cat | cat - .clang-tidy | sha256sum | cut -c1-16)
