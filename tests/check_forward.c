@@ -97,6 +97,7 @@ static void micro_subject(struct subject *subject, const char *arch)
 static void wide_subject(struct subject *subject, const char *arch, enum dtype dtype)
 {
     micro_subject(subject, arch);
+    subject->options.layer_count = 1;
     subject->options.dim = 256;
     subject->options.head_dim = 64;
     subject->options.ffn_dim = 256;
@@ -349,7 +350,7 @@ static void neighbours_leave_no_trace(void **state)
     (void)state;
     struct subject subject;
     micro_subject(&subject, "qwen3");
-    open_subject(&subject, SHORT_TOKENS);
+    open_subject(&subject, SHORT_TOKENS / 2);
     static const uint32_t chunks[] = {1, 7, 0};
     struct plan plans[NEIGHBOURS_MAX];
     char names[NEIGHBOURS_MAX][64];
@@ -370,7 +371,7 @@ static void every_weight_type_hides_how_it_was_run(void **state)
     static const struct plan plans[] = {
         {"chunks of 1", 1, 0, 1, 16, false},
         {"chunks of 7, 3 threads", 7, 0, 3, 16, true},
-        {"chunks of 1 among 6", 1, 6, 2, 16, true},
+        {"chunks of 3 among 3", 3, 3, 2, 16, true},
     };
     for (enum dtype dtype = 0; dtype < DTYPE_COUNT; dtype++) {
         struct subject subject;
