@@ -2,10 +2,11 @@
  *
  * libmicrohttpd 0.9.75 lets through what proxies and servers read differently (two lengths, length
  * and chunked, control bytes, names that are no tokens): each is a way to smuggle a second request.
- * Here they end the connection. What the library itself has already changed or joined before it
- * shows us the head cannot be seen here: bare LF and bare CR line ends, folded lines, LF-only
- * chunks, and whatever follows a NUL in the request line. With one connection per client that only
- * means a lenient reading; behind a proxy that pools connections, use a proxy that is strict.
+ * Here they end the connection. What the library has changed before it shows us the head cannot be
+ * seen here: lines that end in a bare LF, folded lines, headers with an empty name, what follows a
+ * NUL in a line, blank lines in front of a request, LF-only chunks. Read leniently they mean the
+ * same to everybody who reads them at all, but a proxy that pools connections to this server should
+ * be a strict one.
  * Thread: any; pure. SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERVER_HTTP_GUARD_H
 #define SERVER_HTTP_GUARD_H
