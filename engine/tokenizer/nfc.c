@@ -32,6 +32,9 @@ struct nfc {
 
 static void append(struct nfc *nfc, const uint8_t *bytes, size_t byte_count)
 {
+    if (byte_count == 0) {
+        return;
+    }
     if (nfc->capacity - nfc->out_bytes < byte_count) {
         size_t capacity = 2 * (nfc->out_bytes + byte_count) + 64;
         uint8_t *grown = realloc(nfc->out, capacity);
@@ -176,7 +179,9 @@ static void normalize(struct nfc *nfc, const uint8_t *text, const uint8_t *end)
         base = NULL;
         at = stop;
     }
-    append(nfc, copied, (size_t)(end - copied));
+    if (copied != text) {
+        append(nfc, copied, (size_t)(end - copied));
+    }
 }
 
 /* A byte below 0xCC starts no character from U+0300 up. */
@@ -205,7 +210,9 @@ enum status nfc_normalize(const uint8_t *text, size_t text_bytes, uint8_t **out,
         free(nfc.out);
         return error_set(err, ERR_MEMORY, "no memory to normalise %zu bytes of text", text_bytes);
     }
-    *out = nfc.out;
-    *out_bytes = nfc.out_bytes;
+    if (nfc.out != NULL) {
+        *out = nfc.out;
+        *out_bytes = nfc.out_bytes;
+    }
     return OK;
 }

@@ -115,8 +115,7 @@ static void add_named_ends(struct special_ids *ids, const struct vocabulary *v)
         "<end_of_utterance>",
         "<|return|>",
         "<|call|>",
-        "<\xEF\xBD\x9C"
-        "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
+        "<\uFF5Cend\u2581of\u2581sentence\uFF5C>",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         add_end(ids, find_control(v, names[i]));
