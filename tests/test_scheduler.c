@@ -1,0 +1,1110 @@
+/* test_scheduler.c - who runs in which step, told one case at a time.
+ *
+ * The model of these tests answers with the number of the output token, so that texts are easy to
+ * write down. Random cases are in sim_scheduler.c. SPDX-License-Identifier: Apache-2.0 */
+#include "tests/test.h"
+
+#include "scheduler/scheduler.h"
+
+enum {
+    TOKENS = 4, /* of a block */
+    REQUESTS_MAX = 16,
+    LENGTH = 128
+};
+
+static struct kv_cache cache;
+static struct scheduler scheduler;
+static struct batch batch;
+static uint32_t buffers[REQUESTS_MAX][LENGTH];
+static uint32_t buffer_count;
+static struct span_outcome outcomes[REQUESTS_MAX];
+static uint32_t answers[REQUESTS_MAX][LENGTH];
+static struct scheduler_options options;
+static struct kv_cache_options kv_options;
+
+/* Roomy in every respect; a test narrows what it is about before it calls open_all. */
+static int set_defaults(void **state)
+{
+    (void)state;
+    options = (struct scheduler_options){
+        .running_max = 4,
+        .waiting_max = 8,
+        .batch_tokens_max = 64,
+        .logits_rows_max = 16,
+        .policy = policy_find("fcfs"),
+    };
+    kv_options = (struct kv_cache_options){
+        .block_count = 64,
+        .block_tokens = TOKENS,
+        .layer_group_count = 1,
+        .request_tokens_max = LENGTH,
+        .prefix_caching = true,
+        .hash_key = {1, 2},
+    };
+    buffer_count = 0;
+    return 0;
+}
+
+static void open_all(void)
+{
+    assert_int_equal(kv_cache_init(&cache, &kv_options, NULL), OK);
+    assert_int_equal(scheduler_init(&scheduler, &options, &cache, NULL), OK);
+    assert_int_equal(batch_init(&batch, options.batch_tokens_max, options.running_max,
+                                options.logits_rows_max, NULL),
+                     OK);
+}
+
+static int close_all(void **state)
+{
+    (void)state;
+    scheduler_check(&scheduler);
+    while (!scheduler_idle(&scheduler)) {
+        struct request *waiting = scheduler.waiting.head;
+        scheduler_cancel(&scheduler, waiting != NULL ? waiting : scheduler.running.head,
+                         FINISH_CANCELLED);
+    }
+    while (scheduler_first_finished(&scheduler) != NULL) {
+        scheduler_remove(&scheduler, scheduler_first_finished(&scheduler));
+    }
+    scheduler_check(&scheduler);
+    assert_int_equal(cache.pool.free_count, kv_options.block_count);
+    batch_release(&batch);
+    scheduler_release(&scheduler);
+    kv_cache_close(&cache);
+    return 0;
+}
+
+/* A request with a prompt of its own kind; `kind` also decides what it shares with others. */
+static struct request_spec spec_of(uint32_t kind, uint32_t prompt_tokens, uint32_t output_tokens)
+{
+    assert_true(buffer_count < REQUESTS_MAX);
+    uint32_t *token_ids = buffers[buffer_count++];
+    for (uint32_t i = 0; i < prompt_tokens && i < LENGTH; i++) {
+        token_ids[i] = 1000 * kind + i;
+    }
+    return (struct request_spec){
+        .id = buffer_count,
+        .token_ids = token_ids,
+        .prompt_tokens = prompt_tokens,
+        .token_count_max = prompt_tokens + output_tokens,
+    };
+}
+
+static struct request *add_spec(const struct request_spec *spec)
+{
+    struct request *request;
+    assert_int_equal(scheduler_add(&scheduler, spec, &request, NULL), OK);
+    scheduler_check(&scheduler);
+    return request;
+}
+
+static struct request *add(uint32_t kind, uint32_t prompt_tokens, uint32_t output_tokens)
+{
+    struct request_spec spec = spec_of(kind, prompt_tokens, output_tokens);
+    return add_spec(&spec);
+}
+
+static void plan(uint64_t now_us)
+{
+    scheduler_plan(&scheduler, now_us, &batch);
+    scheduler_check(&scheduler);
+}
+
+static const struct span *span_of(const struct request *request)
+{
+    for (uint32_t i = 0; i < batch.span_count; i++) {
+        if (batch.spans[i].request == request) {
+            return &batch.spans[i];
+        }
+    }
+    return NULL;
+}
+
+static uint32_t rows_of(const struct request *request)
+{
+    const struct span *span = span_of(request);
+    return span == NULL ? 0 : span->row_count;
+}
+
+/* Every span that reached its end gets output tokens numbered from 1; all guesses are right that
+ * continue this numbering. */
+static void answer(void)
+{
+    for (uint32_t i = 0; i < batch.span_count; i++) {
+        const struct span *span = &batch.spans[i];
+        uint32_t output = span->request->token_count - span->request->spec.prompt_tokens;
+        bool at_end =
+            span->start + span->row_count - span->guess_count == span->request->token_count;
+        uint32_t count = at_end ? 1 : 0;
+        answers[i][0] = output + 1;
+        while (at_end && count <= span->guess_count &&
+               batch.token_ids[span->first_row + span->row_count - span->guess_count + count - 1] ==
+                   output + count) {
+            answers[i][count] = output + count + 1;
+            count++;
+        }
+        outcomes[i] = (struct span_outcome){.token_ids = answers[i], .token_count = count};
+    }
+}
+
+static void apply(void)
+{
+    answer();
+    scheduler_apply(&scheduler, &batch, outcomes);
+    scheduler_check(&scheduler);
+}
+
+static void step(void)
+{
+    plan(1);
+    apply();
+}
+
+static void run_until_idle(void)
+{
+    for (uint32_t i = 0; !scheduler_idle(&scheduler); i++) {
+        assert_true(i < 1000);
+        step();
+    }
+}
+
+static void assert_text(const struct request *request, uint32_t output_tokens)
+{
+    assert_int_equal(request_output_tokens(request), output_tokens);
+    for (uint32_t i = 0; i < output_tokens; i++) {
+        assert_int_equal(request->spec.token_ids[request->spec.prompt_tokens + i], i + 1);
+    }
+}
+
+/* Steps and budget */
+
+static void short_request_reads_its_prompt_then_gives_a_token_a_step(void **state)
+{
+    (void)state;
+    open_all();
+    struct request *request = add(1, 5, 3);
+    assert_int_equal(request->state, REQUEST_WAITING);
+    plan(77);
+    assert_int_equal(batch.span_count, 1);
+    assert_int_equal(rows_of(request), 5);
+    assert_int_equal(batch.logits_count, 1);
+    assert_int_equal(batch.logits_rows[0], 4);
+    assert_int_equal(request->admitted_us, 77);
+    apply();
+    for (uint32_t i = 1; i < 3; i++) {
+        assert_int_equal(request->state, REQUEST_RUNNING);
+        assert_int_equal(request_output_tokens(request), i);
+        plan(78);
+        assert_int_equal(rows_of(request), 1);
+        assert_int_equal(batch.positions[0], 4 + i);
+        assert_int_equal(batch.token_ids[0], i);
+        apply();
+    }
+    assert_int_equal(request->finish_reason, FINISH_LENGTH);
+    assert_text(request, 3);
+    assert_ptr_equal(scheduler_first_finished(&scheduler), request);
+    assert_true(scheduler_idle(&scheduler));
+    plan(79);
+    assert_int_equal(batch.span_count, 0);
+}
+
+static void long_prompt_is_cut_to_the_budget(void **state)
+{
+    (void)state;
+    options.batch_tokens_max = 8;
+    open_all();
+    struct request *request = add(1, 20, 2);
+    const uint32_t rows[] = {8, 8, 4, 1};
+    const uint32_t logits[] = {0, 0, 1, 1};
+    for (uint32_t i = 0; i < 4; i++) {
+        plan(1);
+        assert_int_equal(rows_of(request), rows[i]);
+        assert_int_equal(batch.logits_count, logits[i]);
+        apply();
+    }
+    assert_text(request, 2);
+}
+
+static void chunk_limit_lets_two_prompts_share_a_step(void **state)
+{
+    (void)state;
+    options.batch_tokens_max = 16;
+    options.chunk_tokens_max = 6;
+    open_all();
+    struct request *a = add(1, 20, 2);
+    struct request *b = add(2, 20, 2);
+    struct request *c = add(3, 20, 2);
+    plan(1);
+    assert_int_equal(rows_of(a), 6);
+    assert_int_equal(rows_of(b), 6);
+    assert_int_equal(rows_of(c), 4);
+    apply();
+    run_until_idle();
+    assert_text(c, 2);
+}
+
+static void running_requests_get_their_token_however_long_the_next_prompt(void **state)
+{
+    (void)state;
+    options.batch_tokens_max = 8;
+    open_all();
+    struct request *a = add(1, 2, 20);
+    struct request *b = add(2, 2, 20);
+    step();
+    struct request *giant = add(3, 90, 2);
+    for (uint32_t i = 0; i < 15; i++) {
+        plan(1);
+        assert_int_equal(rows_of(a), 1);
+        assert_int_equal(rows_of(b), 1);
+        assert_int_equal(rows_of(giant), 6);
+        assert_int_equal(batch.token_count, 8);
+        apply();
+    }
+    assert_int_equal(giant->computed_tokens, 90);
+}
+
+static void no_more_run_than_slots_or_budget(void **state)
+{
+    (void)state;
+    options.batch_tokens_max = 3; /* below running_max: each running request must get its row */
+    open_all();
+    for (uint32_t i = 0; i < 6; i++) {
+        add(i, 1, 4);
+    }
+    for (uint32_t i = 0; i < 5; i++) {
+        plan(1);
+        assert_true(scheduler.running.request_count <= 3);
+        assert_int_equal(batch.span_count, scheduler.running.request_count);
+        apply();
+    }
+    run_until_idle();
+}
+
+static void logits_rows_are_shared_out_to_all(void **state)
+{
+    (void)state;
+    options.running_max = 4;
+    options.logits_rows_max = 4;
+    open_all();
+    struct request_spec spec = spec_of(1, 9, 2);
+    spec.all_logits = true;
+    struct request *scored = add_spec(&spec);
+    struct request *plain = add(2, 6, 2);
+    plan(1);
+    assert_int_equal(rows_of(scored), 4);
+    assert_int_equal(rows_of(plain), 0); /* no row of logits was left to admit it for */
+    apply();
+    run_until_idle();
+    assert_text(scored, 2);
+    assert_text(plain, 2);
+}
+
+static void prompt_that_ends_without_logits_to_spare_stops_one_short(void **state)
+{
+    (void)state;
+    options.running_max = 3;
+    options.logits_rows_max = 3;
+    options.chunk_tokens_max = 4;
+    open_all();
+    struct request_spec spec = spec_of(1, 12, 2);
+    spec.all_logits = true;
+    struct request *plain = add(2, 6, 2);
+    step(); /* 4 of the 6 */
+    struct request *scored = add_spec(&spec);
+    step();
+    assert_int_equal(request_output_tokens(plain), 1);
+    assert_int_equal(scored->computed_tokens, 2);
+    run_until_idle();
+    assert_text(scored, 2);
+}
+
+/* Outcomes */
+
+static void stop_ends_a_request_and_its_blocks_stay_findable(void **state)
+{
+    (void)state;
+    open_all();
+    struct request *first = add(1, 9, 5);
+    plan(1);
+    answer();
+    outcomes[0].finish_reason = FINISH_STOP;
+    scheduler_apply(&scheduler, &batch, outcomes);
+    assert_int_equal(first->state, REQUEST_FINISHED);
+    assert_int_equal(first->finish_reason, FINISH_STOP);
+    assert_int_equal(request_output_tokens(first), 1);
+    assert_int_equal(cache.pool.free_count, kv_options.block_count);
+    struct request *second = add(1, 9, 5);
+    plan(1);
+    assert_int_equal(second->cached_tokens, 8);
+    assert_int_equal(rows_of(second), 1);
+    apply();
+}
+
+static void error_ends_a_request_and_publishes_nothing(void **state)
+{
+    (void)state;
+    open_all();
+    struct request *first = add(1, 9, 5);
+    plan(1);
+    outcomes[0] = (struct span_outcome){.finish_reason = FINISH_ERROR};
+    scheduler_apply(&scheduler, &batch, outcomes);
+    assert_int_equal(first->finish_reason, FINISH_ERROR);
+    assert_int_equal(request_output_tokens(first), 0);
+    assert_int_equal(cache.index.published_count, 0);
+    struct request *second = add(1, 9, 5);
+    step();
+    assert_int_equal(second->cached_tokens, 0);
+}
+
+static void error_may_come_in_the_middle_of_a_prompt(void **state)
+{
+    (void)state;
+    options.batch_tokens_max = 4;
+    open_all();
+    struct request *request = add(1, 9, 5);
+    plan(1);
+    outcomes[0] = (struct span_outcome){.finish_reason = FINISH_ERROR};
+    scheduler_apply(&scheduler, &batch, outcomes);
+    assert_int_equal(request->state, REQUEST_FINISHED);
+    assert_true(scheduler_idle(&scheduler));
+}
+
+/* Refusals */
+
+static void request_that_can_never_fit_is_refused_at_once(void **state)
+{
+    (void)state;
+    kv_options.block_count = 3;
+    options.waiting_tokens_max = 11;
+    open_all();
+    struct error err = {0};
+    struct request *request;
+    struct request_spec spec = spec_of(1, 4, 10); /* 13 tokens have KV: 4 blocks */
+    assert_int_equal(scheduler_add(&scheduler, &spec, &request, &err), ERR_INVALID);
+    assert_null(request);
+    assert_non_null(strstr(err.message, "4 KV blocks"));
+    spec = spec_of(1, 4, 9); /* 12: 3 blocks */
+    assert_int_equal(scheduler_add(&scheduler, &spec, &request, &err), OK);
+    run_until_idle();
+    assert_text(request, 9);
+    spec = spec_of(1, 4, LENGTH);
+    assert_int_equal(scheduler_add(&scheduler, &spec, &request, &err), ERR_INVALID);
+    spec = spec_of(1, 4, 0);
+    assert_int_equal(scheduler_add(&scheduler, &spec, &request, &err), ERR_INVALID);
+    spec = spec_of(1, 0, 3);
+    assert_int_equal(scheduler_add(&scheduler, &spec, &request, &err), ERR_INVALID);
+    spec = spec_of(1, 12, 1);
+    assert_int_equal(scheduler_add(&scheduler, &spec, &request, &err), ERR_INVALID);
+    assert_non_null(strstr(err.message, "at most 11"));
+}
+
+static void full_queue_refuses_by_count_and_by_tokens(void **state)
+{
+    (void)state;
+    options.waiting_max = 2;
+    options.waiting_tokens_max = 30;
+    open_all();
+    struct error err = {0};
+    struct request *request;
+    struct request_spec spec = spec_of(9, 21, 1);
+    add(1, 10, 2);
+    assert_false(scheduler_has_room(&scheduler, 1, 21));
+    assert_int_equal(scheduler_add(&scheduler, &spec, &request, &err), ERR_FULL);
+    assert_true(scheduler_has_room(&scheduler, 1, 20));
+    assert_false(scheduler_has_room(&scheduler, 2, 20));
+    add(2, 5, 2);
+    spec.prompt_tokens = 1;
+    spec.token_count_max = 2;
+    assert_int_equal(scheduler_add(&scheduler, &spec, &request, &err), ERR_FULL);
+    step(); /* both run now: the queue is empty again */
+    assert_true(scheduler_has_room(&scheduler, 2, 30));
+    assert_int_equal(scheduler_add(&scheduler, &spec, &request, &err), OK);
+}
+
+static void preempted_requests_do_not_fill_the_queue(void **state)
+{
+    (void)state;
+    options.waiting_max = 1;
+    open_all();
+    struct request *a = add(1, 5, 9);
+    step();
+    scheduler_preempt(&scheduler, a);
+    assert_int_equal(scheduler.waiting.request_count, 1);
+    assert_true(scheduler_has_room(&scheduler, 1, 5));
+    struct request *b = add(2, 5, 9);
+    assert_false(scheduler_has_room(&scheduler, 1, 5));
+    run_until_idle();
+    assert_text(a, 9);
+    assert_text(b, 9);
+}
+
+static void impossible_options_are_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(kv_cache_init(&cache, &kv_options, NULL), OK);
+    struct error err = {0};
+    for (uint32_t i = 0; i < 5; i++) {
+        struct scheduler_options bad = options;
+        bad.running_max = i == 0 ? 0 : bad.running_max;
+        bad.running_max = i == 1 ? 5000 : bad.running_max;
+        bad.waiting_max = i == 2 ? 0 : bad.waiting_max;
+        bad.batch_tokens_max = i == 3 ? 0 : bad.batch_tokens_max;
+        bad.logits_rows_max = i == 4 ? 3 : bad.logits_rows_max;
+        assert_int_equal(scheduler_init(&scheduler, &bad, &cache, &err), ERR_INVALID);
+        assert_true(err.message[0] != '\0');
+        scheduler_release(&scheduler);
+    }
+    kv_cache_close(&cache);
+}
+
+/* Order */
+
+static void requests_are_admitted_first_come_first_served(void **state)
+{
+    (void)state;
+    options.running_max = 1;
+    open_all();
+    struct request *order[] = {add(1, 3, 1), add(2, 3, 1), add(3, 3, 1)};
+    for (uint32_t i = 0; i < 3; i++) {
+        step();
+        assert_int_equal(order[i]->state, REQUEST_FINISHED);
+    }
+}
+
+static void urgent_requests_are_admitted_first(void **state)
+{
+    (void)state;
+    options.running_max = 1;
+    options.policy = policy_find("priority");
+    open_all();
+    struct request_spec spec = spec_of(1, 3, 1);
+    spec.priority = 5;
+    struct request *lazy = add_spec(&spec);
+    spec = spec_of(2, 3, 1);
+    spec.priority = -5;
+    struct request *urgent = add_spec(&spec);
+    step();
+    assert_int_equal(urgent->state, REQUEST_FINISHED);
+    assert_int_equal(lazy->state, REQUEST_WAITING);
+}
+
+static void large_request_is_not_overtaken_by_small_ones(void **state)
+{
+    (void)state;
+    kv_options.block_count = 8;
+    open_all();
+    struct request *a = add(1, 15, 10);
+    step();
+    struct request *large = add(2, 20, 2);
+    struct request *small = add(3, 2, 2);
+    step();
+    assert_int_equal(large->state, REQUEST_WAITING);
+    assert_int_equal(small->state, REQUEST_WAITING);
+    run_until_idle();
+    assert_text(a, 10);
+    assert_true(large->admit_number < small->admit_number);
+}
+
+/* Blocks and preemption */
+
+static void admission_leaves_a_block_for_each_request_that_grows(void **state)
+{
+    (void)state;
+    kv_options.block_count = 5;
+    open_all();
+    struct request *a = add(1, 8, 9); /* 2 blocks, to become 4 */
+    step();
+    struct request *b = add(2, 9, 2); /* 3 blocks: exactly what is free */
+    step();
+    assert_int_equal(b->state, REQUEST_WAITING);
+    run_until_idle();
+    assert_int_equal(scheduler.counters.preempt_count, 0);
+    assert_text(a, 9);
+    assert_text(b, 2);
+}
+
+static void youngest_is_preempted_and_continues_where_it_was(void **state)
+{
+    (void)state;
+    kv_options.block_count = 7;
+    kv_options.prefix_caching = false;
+    open_all();
+    struct request *a = add(1, 7, 17);
+    struct request *b = add(2, 7, 17);
+    uint32_t before = 0;
+    for (uint32_t i = 0; b->preempt_count == 0; i++) {
+        assert_true(i < 30);
+        before = request_output_tokens(b);
+        step();
+    }
+    assert_int_equal(b->state, REQUEST_WAITING);
+    assert_int_equal(request_output_tokens(b), before);
+    assert_int_equal(b->computed_tokens, 0);
+    assert_int_equal(a->preempt_count, 0);
+    assert_int_equal(scheduler.counters.preempt_count, 1);
+    run_until_idle();
+    assert_int_equal(a->preempt_count, 0);
+    assert_text(a, 17);
+    assert_text(b, 17);
+}
+
+static void least_urgent_is_preempted_before_the_youngest(void **state)
+{
+    (void)state;
+    kv_options.block_count = 7;
+    options.policy = policy_find("priority");
+    open_all();
+    struct request_spec spec = spec_of(1, 7, 17);
+    spec.priority = 1;
+    struct request *lazy = add_spec(&spec);
+    step();
+    struct request *urgent = add(2, 7, 17);
+    for (uint32_t i = 0; lazy->preempt_count == 0; i++) {
+        assert_true(i < 30);
+        step();
+    }
+    assert_int_equal(urgent->preempt_count, 0);
+    run_until_idle();
+    assert_text(lazy, 17);
+    assert_text(urgent, 17);
+}
+
+static void last_in_order_waits_for_a_block_rather_than_giving_up_its_own(void **state)
+{
+    (void)state;
+    kv_options.block_count = 4;
+    open_all();
+    struct request *a = add(1, 5, 3); /* 2 blocks, never more */
+    struct request *b = add(2, 4, 7); /* 1 block, to become 3 */
+    step();
+    step();
+    assert_int_equal(b->computed_tokens, 5);
+    struct request *c = add(3, 4, 2); /* takes no part: one block is kept for b */
+    step();
+    assert_int_equal(a->finish_reason, FINISH_LENGTH);
+    run_until_idle();
+    assert_int_equal(scheduler.counters.preempt_count, 0);
+    assert_text(b, 7);
+    assert_text(c, 2);
+}
+
+static void stalled_request_sits_out_a_step(void **state)
+{
+    (void)state;
+    kv_options.block_count = 3;
+    kv_options.prefix_caching = false;
+    open_all();
+    struct request *a = add(1, 5, 3);
+    step();
+    struct request *b = add(2, 3, 4); /* the third block; it never gets a fourth while a runs */
+    step();
+    assert_int_equal(b->state, REQUEST_RUNNING);
+    step();
+    assert_int_equal(a->state, REQUEST_FINISHED);
+    run_until_idle();
+    assert_text(b, 4);
+    assert_int_equal(b->preempt_count, 0);
+}
+
+static void preemptions_of_one_request_are_limited(void **state)
+{
+    (void)state;
+    options.preempt_max = 2;
+    open_all();
+    struct request *request = add(1, 6, 9);
+    for (uint32_t i = 1; i <= 2; i++) {
+        step();
+        scheduler_preempt(&scheduler, request);
+        assert_int_equal(request->state, REQUEST_WAITING);
+        assert_int_equal(request->preempt_count, i);
+    }
+    step();
+    scheduler_preempt(&scheduler, request);
+    assert_int_equal(request->state, REQUEST_FINISHED);
+    assert_int_equal(request->finish_reason, FINISH_CAPACITY);
+    assert_int_equal(request->preempt_count, 2);
+    assert_ptr_equal(scheduler_first_finished(&scheduler), request);
+}
+
+static void preempted_request_finds_its_prefix_again(void **state)
+{
+    (void)state;
+    open_all();
+    struct request *request = add(1, 9, 9);
+    for (uint32_t i = 0; i < 5; i++) {
+        step();
+    }
+    assert_int_equal(request->token_count, 14);
+    scheduler_preempt(&scheduler, request);
+    plan(5);
+    assert_int_equal(rows_of(request), 14 - 12);
+    assert_int_equal(request->cached_tokens, 0); /* as at first admission */
+    assert_int_equal(request->admitted_us, 1);
+    apply();
+    run_until_idle();
+    assert_text(request, 9);
+}
+
+/* Deadlines and cancellation */
+
+static void deadline_ends_waiting_and_running_requests(void **state)
+{
+    (void)state;
+    options.running_max = 1;
+    open_all();
+    struct request_spec spec = spec_of(1, 6, 9);
+    spec.deadline_us = 100;
+    struct request *running = add_spec(&spec);
+    spec = spec_of(2, 6, 9);
+    spec.deadline_us = 100;
+    struct request *waiting = add_spec(&spec);
+    struct request *patient = add(3, 6, 9);
+    plan(99);
+    assert_int_equal(rows_of(running), 6);
+    apply();
+    plan(100);
+    assert_int_equal(running->finish_reason, FINISH_DEADLINE);
+    assert_int_equal(waiting->finish_reason, FINISH_DEADLINE);
+    assert_int_equal(waiting->admit_number, 0);
+    assert_int_equal(rows_of(patient), 6);
+    apply();
+}
+
+static void cancel_works_in_every_state_and_twice(void **state)
+{
+    (void)state;
+    options.batch_tokens_max = 5;
+    options.running_max = 2;
+    open_all();
+    struct request *decoding = add(1, 2, 9);
+    step();
+    struct request *reading = add(2, 20, 9);
+    step();
+    struct request *waiting = add(3, 6, 9);
+    assert_true(request_caught_up(decoding));
+    assert_false(request_caught_up(reading));
+    struct request *const all[] = {waiting, reading, decoding};
+    for (uint32_t i = 0; i < 3; i++) {
+        for (uint32_t twice = 0; twice < 2; twice++) {
+            scheduler_cancel(&scheduler, all[i], FINISH_CANCELLED);
+            assert_int_equal(all[i]->state, REQUEST_FINISHED);
+            assert_int_equal(all[i]->kv.table.block_count, 0);
+            scheduler_check(&scheduler);
+        }
+    }
+    scheduler_cancel(&scheduler, waiting, FINISH_ERROR);
+    assert_int_equal(waiting->finish_reason, FINISH_CANCELLED);
+    assert_int_equal(cache.pool.free_count, kv_options.block_count);
+    assert_int_equal(scheduler.counters.finish_count, 3);
+    scheduler_remove(&scheduler, waiting);
+    scheduler_cancel(&scheduler, waiting, FINISH_CANCELLED);
+    assert_int_equal(waiting->state, REQUEST_UNUSED);
+}
+
+static void cancelled_preempted_request_leaves_too(void **state)
+{
+    (void)state;
+    open_all();
+    struct request *request = add(1, 6, 9);
+    step();
+    scheduler_preempt(&scheduler, request);
+    scheduler_cancel(&scheduler, request, FINISH_CANCELLED);
+    assert_true(scheduler_idle(&scheduler));
+    assert_int_equal(request_output_tokens(request), 1);
+}
+
+static void result_for_a_cancelled_request_is_dropped(void **state)
+{
+    (void)state;
+    open_all();
+    struct request *gone = add(1, 6, 9);
+    struct request *stays = add(2, 6, 9);
+    plan(1);
+    answer();
+    scheduler_cancel(&scheduler, gone, FINISH_CANCELLED);
+    scheduler_apply(&scheduler, &batch, outcomes);
+    scheduler_check(&scheduler);
+    assert_int_equal(request_output_tokens(gone), 0);
+    assert_int_equal(gone->finish_reason, FINISH_CANCELLED);
+    assert_int_equal(request_output_tokens(stays), 1);
+}
+
+static void result_never_reaches_the_next_user_of_a_struct(void **state)
+{
+    (void)state;
+    open_all();
+    struct request *gone = add(1, 6, 9);
+    plan(1);
+    answer();
+    scheduler_cancel(&scheduler, gone, FINISH_CANCELLED);
+    scheduler_remove(&scheduler, gone);
+    struct request *next = add(2, 6, 9);
+    assert_ptr_equal(next, gone);
+    scheduler_apply(&scheduler, &batch, outcomes);
+    scheduler_check(&scheduler);
+    assert_int_equal(next->state, REQUEST_WAITING);
+    assert_int_equal(next->token_count, 6);
+    run_until_idle();
+    assert_text(next, 9);
+}
+
+/* Prefixes and forks */
+
+static void prompt_with_a_known_prefix_computes_only_the_rest(void **state)
+{
+    (void)state;
+    open_all();
+    add(1, 10, 1);
+    step();
+    struct request *request = add(1, 14, 2);
+    plan(1);
+    assert_int_equal(request->cached_tokens, 8);
+    assert_int_equal(rows_of(request), 6);
+    assert_int_equal(batch.positions[0], 8);
+    apply();
+    assert_int_equal(cache.hit_tokens, 8);
+    assert_int_equal(cache.query_tokens, 24);
+}
+
+static struct request *add_fork(struct request *parent, uint32_t kind, uint32_t prompt_tokens,
+                                uint32_t output_tokens)
+{
+    struct request_spec spec = spec_of(kind, prompt_tokens, output_tokens);
+    spec.fork_from = parent;
+    return add_spec(&spec);
+}
+
+static void children_wait_for_the_prompt_and_compute_one_token(void **state)
+{
+    (void)state;
+    options.batch_tokens_max = 6;
+    open_all();
+    struct request *parent = add(1, 11, 9);
+    struct request *first = add_fork(parent, 1, 11, 9);
+    struct request *second = add_fork(parent, 1, 11, 9);
+    assert_int_equal(parent->child_count, 2);
+    step();
+    assert_int_equal(first->state, REQUEST_WAITING);
+    step();
+    assert_int_equal(request_output_tokens(parent), 1);
+    plan(1);
+    assert_int_equal(rows_of(parent), 1);
+    assert_int_equal(rows_of(first), 1);
+    assert_int_equal(rows_of(second), 1);
+    assert_int_equal(batch.copy_count, 2);
+    assert_int_equal(batch.copies[0].from_block, parent->kv.table.block_ids[2]);
+    assert_int_equal(batch.copies[0].to_block, first->kv.table.block_ids[2]);
+    assert_int_equal(batch.copies[0].token_count, 2);
+    assert_int_equal(batch.logits_count, 3);
+    assert_int_equal(first->kv.table.block_ids[1], parent->kv.table.block_ids[1]);
+    assert_int_equal(first->cached_tokens, 10);
+    assert_int_equal(parent->child_count, 0);
+    assert_null(first->spec.fork_from);
+    apply();
+    run_until_idle();
+    assert_text(parent, 9);
+    assert_text(first, 9);
+    assert_text(second, 9);
+    assert_int_equal(scheduler.counters.fork_count, 2);
+}
+
+static void others_pass_children_that_wait(void **state)
+{
+    (void)state;
+    options.batch_tokens_max = 6;
+    open_all();
+    struct request *parent = add(1, 5, 3);
+    struct request *child = add_fork(parent, 1, 5, 3);
+    struct request *other = add(2, 1, 3);
+    plan(1);
+    assert_int_equal(rows_of(child), 0);
+    assert_int_equal(rows_of(other), 1);
+    apply();
+}
+
+static void children_run_alone_when_their_parent_is_gone(void **state)
+{
+    (void)state;
+    open_all();
+    struct request *parent = add(1, 10, 3);
+    struct request *child = add_fork(parent, 1, 10, 3);
+    scheduler_cancel(&scheduler, parent, FINISH_CANCELLED);
+    assert_null(child->spec.fork_from);
+    scheduler_remove(&scheduler, parent);
+    run_until_idle();
+    assert_text(child, 3);
+    assert_int_equal(scheduler.counters.fork_count, 0);
+}
+
+static void children_run_alone_when_their_parent_is_preempted(void **state)
+{
+    (void)state;
+    options.batch_tokens_max = 6;
+    open_all();
+    struct request *parent = add(1, 10, 3);
+    struct request *child = add_fork(parent, 1, 10, 3);
+    step();
+    scheduler_preempt(&scheduler, parent);
+    assert_null(child->spec.fork_from);
+    assert_int_equal(parent->child_count, 0);
+    run_until_idle();
+    assert_text(parent, 3);
+    assert_text(child, 3);
+}
+
+static void parent_may_finish_in_the_step_that_reads_its_prompt(void **state)
+{
+    (void)state;
+    open_all();
+    struct request *parent = add(1, 10, 1);
+    struct request *child = add_fork(parent, 1, 10, 3);
+    step();
+    assert_int_equal(parent->finish_reason, FINISH_LENGTH);
+    scheduler_remove(&scheduler, parent);
+    plan(1);
+    assert_int_equal(child->cached_tokens, 8); /* what the prefix cache still knows */
+    apply();
+    run_until_idle();
+    assert_text(child, 3);
+}
+
+static void cancelled_child_leaves_its_parent_alone(void **state)
+{
+    (void)state;
+    open_all();
+    struct request *parent = add(1, 10, 3);
+    struct request *child = add_fork(parent, 1, 10, 3);
+    scheduler_cancel(&scheduler, child, FINISH_CANCELLED);
+    assert_int_equal(parent->child_count, 0);
+    scheduler_remove(&scheduler, child);
+    run_until_idle();
+    assert_text(parent, 3);
+}
+
+static void fork_of_a_finished_request_is_an_ordinary_one(void **state)
+{
+    (void)state;
+    open_all();
+    struct request *parent = add(1, 10, 1);
+    step();
+    struct request *child = add_fork(parent, 1, 10, 3);
+    assert_null(child->spec.fork_from);
+    run_until_idle();
+    assert_text(child, 3);
+}
+
+/* Scored prompts */
+
+static void scored_prompt_is_computed_whole_and_each_row_once(void **state)
+{
+    (void)state;
+    options.chunk_tokens_max = 4;
+    open_all();
+    add(1, 10, 1); /* fills the prefix cache */
+    run_until_idle();
+    struct request_spec spec = spec_of(1, 10, 2);
+    spec.all_logits = true;
+    struct request *request = add_spec(&spec);
+    const uint32_t rows[] = {4, 4, 2, 1};
+    for (uint32_t i = 0; i < 4; i++) {
+        plan(1);
+        assert_int_equal(rows_of(request), rows[i]);
+        assert_int_equal(batch.logits_count, rows[i]);
+        apply();
+    }
+    assert_int_equal(request->cached_tokens, 0);
+    assert_int_equal(request->scored_tokens, 10);
+    assert_text(request, 2);
+}
+
+static void preempted_scored_prompt_goes_on_where_it_was(void **state)
+{
+    (void)state;
+    options.chunk_tokens_max = 6;
+    open_all();
+    struct request_spec spec = spec_of(1, 13, 2);
+    spec.all_logits = true;
+    struct request *request = add_spec(&spec);
+    step();
+    assert_int_equal(request->scored_tokens, 6);
+    scheduler_preempt(&scheduler, request);
+    plan(1);
+    assert_int_equal(batch.positions[0], 4); /* one block of the six is in the prefix cache */
+    assert_int_equal(rows_of(request), 6);
+    assert_int_equal(batch.logits_count, 4); /* positions 6 to 9 */
+    assert_int_equal(batch.logits_rows[0], 2);
+    apply();
+    assert_int_equal(request->scored_tokens, 10);
+    run_until_idle();
+    assert_text(request, 2);
+}
+
+/* Guesses */
+
+static void right_guesses_are_taken_and_one_more(void **state)
+{
+    (void)state;
+    open_all();
+    struct request *request = add(1, 6, 20);
+    step();
+    const uint32_t guesses[] = {2, 3, 4};
+    scheduler_propose(&scheduler, request, guesses, 3);
+    plan(1);
+    assert_int_equal(rows_of(request), 4);
+    assert_int_equal(span_of(request)->guess_count, 3);
+    assert_int_equal(batch.logits_count, 4);
+    apply();
+    assert_text(request, 5);
+    assert_int_equal(request->computed_tokens, 10);
+    assert_int_equal(request->guess_count, 0);
+    step();
+    assert_text(request, 6);
+}
+
+static void wrong_guesses_are_rolled_back(void **state)
+{
+    (void)state;
+    open_all();
+    struct request *request = add(1, 6, 20);
+    step();
+    const uint32_t guesses[] = {2, 9, 9, 9, 9, 9, 9, 9, 9, 9};
+    scheduler_propose(&scheduler, request, guesses, 10);
+    uint32_t free_before = cache.pool.free_count;
+    plan(1);
+    assert_int_equal(cache.pool.free_count, free_before - 3);
+    apply();
+    assert_text(request, 3);
+    assert_int_equal(request->computed_tokens, 8);
+    assert_int_equal(request->kv.table.block_count, 2);
+    run_until_idle();
+    assert_text(request, 20);
+}
+
+static void guesses_never_pass_the_length_limit(void **state)
+{
+    (void)state;
+    open_all();
+    struct request *request = add(1, 6, 4);
+    step();
+    const uint32_t guesses[] = {2, 3, 4, 5, 6};
+    scheduler_propose(&scheduler, request, guesses, 5);
+    assert_int_equal(request->guess_count, 2);
+    step();
+    assert_int_equal(request->finish_reason, FINISH_LENGTH);
+    assert_text(request, 4);
+}
+
+static void guesses_shrink_to_the_free_blocks_and_preempt_nobody(void **state)
+{
+    (void)state;
+    kv_options.block_count = 5;
+    kv_options.prefix_caching = false;
+    open_all();
+    struct request *a = add(1, 5, 15); /* 2 blocks, and one kept free for it */
+    struct request *b = add(2, 6, 3);  /* 2 blocks, to the end */
+    step();
+    assert_int_equal(cache.pool.free_count, 1);
+    const uint32_t guesses[] = {2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+    scheduler_propose(&scheduler, a, guesses, 10);
+    plan(1);
+    assert_int_equal(span_of(a)->guess_count, 6); /* 12 slots, 6 tokens */
+    assert_int_equal(cache.pool.free_count, 0);
+    assert_int_equal(rows_of(b), 1);
+    assert_int_equal(scheduler.counters.preempt_count, 0);
+    apply();
+    assert_text(a, 8);
+    run_until_idle(); /* the tokens themselves may */
+    assert_text(a, 15);
+    assert_text(b, 3);
+}
+
+static void guesses_leave_every_owed_token_its_row(void **state)
+{
+    (void)state;
+    options.batch_tokens_max = 6;
+    options.running_max = 3;
+    open_all();
+    struct request *a = add(1, 2, 20);
+    struct request *b = add(2, 2, 20);
+    step();
+    const uint32_t guesses[] = {2, 3, 4, 5, 6, 7, 8};
+    scheduler_propose(&scheduler, a, guesses, 7);
+    scheduler_propose(&scheduler, b, guesses, 7);
+    struct request *prompt = add(3, 9, 2);
+    plan(1);
+    assert_int_equal(rows_of(a), 3); /* 4 rows left by the owed ones: half for guesses */
+    assert_int_equal(rows_of(b), 1);
+    assert_int_equal(rows_of(prompt), 2);
+    apply();
+    assert_text(a, 4);
+    assert_text(b, 2);
+}
+
+static void guesses_for_a_request_that_reads_its_prompt_are_ignored(void **state)
+{
+    (void)state;
+    options.batch_tokens_max = 4;
+    open_all();
+    struct request *request = add(1, 10, 5);
+    const uint32_t guesses[] = {1, 2};
+    scheduler_propose(&scheduler, request, guesses, 2);
+    assert_int_equal(request->guess_count, 0);
+    step();
+    scheduler_propose(&scheduler, request, guesses, 2);
+    assert_int_equal(request->guess_count, 0);
+    run_until_idle();
+    assert_text(request, 5);
+}
+
+int main(void)
+{
+#define SCHEDULER_TEST(name) cmocka_unit_test_setup_teardown(name, set_defaults, close_all)
+    const struct CMUnitTest tests[] = {
+        SCHEDULER_TEST(short_request_reads_its_prompt_then_gives_a_token_a_step),
+        SCHEDULER_TEST(long_prompt_is_cut_to_the_budget),
+        SCHEDULER_TEST(chunk_limit_lets_two_prompts_share_a_step),
+        SCHEDULER_TEST(running_requests_get_their_token_however_long_the_next_prompt),
+        SCHEDULER_TEST(no_more_run_than_slots_or_budget),
+        SCHEDULER_TEST(logits_rows_are_shared_out_to_all),
+        SCHEDULER_TEST(prompt_that_ends_without_logits_to_spare_stops_one_short),
+        SCHEDULER_TEST(stop_ends_a_request_and_its_blocks_stay_findable),
+        SCHEDULER_TEST(error_ends_a_request_and_publishes_nothing),
+        SCHEDULER_TEST(error_may_come_in_the_middle_of_a_prompt),
+        SCHEDULER_TEST(request_that_can_never_fit_is_refused_at_once),
+        SCHEDULER_TEST(full_queue_refuses_by_count_and_by_tokens),
+        SCHEDULER_TEST(preempted_requests_do_not_fill_the_queue),
+        cmocka_unit_test_setup(impossible_options_are_refused, set_defaults),
+        SCHEDULER_TEST(requests_are_admitted_first_come_first_served),
+        SCHEDULER_TEST(urgent_requests_are_admitted_first),
+        SCHEDULER_TEST(large_request_is_not_overtaken_by_small_ones),
+        SCHEDULER_TEST(admission_leaves_a_block_for_each_request_that_grows),
+        SCHEDULER_TEST(youngest_is_preempted_and_continues_where_it_was),
+        SCHEDULER_TEST(least_urgent_is_preempted_before_the_youngest),
+        SCHEDULER_TEST(last_in_order_waits_for_a_block_rather_than_giving_up_its_own),
+        SCHEDULER_TEST(stalled_request_sits_out_a_step),
+        SCHEDULER_TEST(preemptions_of_one_request_are_limited),
+        SCHEDULER_TEST(preempted_request_finds_its_prefix_again),
+        SCHEDULER_TEST(deadline_ends_waiting_and_running_requests),
+        SCHEDULER_TEST(cancel_works_in_every_state_and_twice),
+        SCHEDULER_TEST(cancelled_preempted_request_leaves_too),
+        SCHEDULER_TEST(result_for_a_cancelled_request_is_dropped),
+        SCHEDULER_TEST(result_never_reaches_the_next_user_of_a_struct),
+        SCHEDULER_TEST(prompt_with_a_known_prefix_computes_only_the_rest),
+        SCHEDULER_TEST(children_wait_for_the_prompt_and_compute_one_token),
+        SCHEDULER_TEST(others_pass_children_that_wait),
+        SCHEDULER_TEST(children_run_alone_when_their_parent_is_gone),
+        SCHEDULER_TEST(children_run_alone_when_their_parent_is_preempted),
+        SCHEDULER_TEST(parent_may_finish_in_the_step_that_reads_its_prompt),
+        SCHEDULER_TEST(cancelled_child_leaves_its_parent_alone),
+        SCHEDULER_TEST(fork_of_a_finished_request_is_an_ordinary_one),
+        SCHEDULER_TEST(scored_prompt_is_computed_whole_and_each_row_once),
+        SCHEDULER_TEST(preempted_scored_prompt_goes_on_where_it_was),
+        SCHEDULER_TEST(right_guesses_are_taken_and_one_more),
+        SCHEDULER_TEST(wrong_guesses_are_rolled_back),
+        SCHEDULER_TEST(guesses_never_pass_the_length_limit),
+        SCHEDULER_TEST(guesses_shrink_to_the_free_blocks_and_preempt_nobody),
+        SCHEDULER_TEST(guesses_leave_every_owed_token_its_row),
+        SCHEDULER_TEST(guesses_for_a_request_that_reads_its_prompt_are_ignored),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
