@@ -12,7 +12,7 @@
 #include <math.h>
 
 enum {
-    SEQUENCES = 3,
+    SEQUENCES = 3, /* in one call: the sums below write them out */
     LENGTH_MAX = 540,
     POOL_BLOCKS = 256
 };
@@ -160,7 +160,8 @@ static void run_spans(struct backend *be, const struct pool *pool, const struct 
     uint32_t span_count = 0;
     uint32_t row_count = 0;
     size_t width = q_width(&world->shape);
-    float *q = kernel_rig_alloc((size_t)SEQUENCES * LENGTH_MAX * width * sizeof *q);
+    size_t total = (size_t)counts[0] + counts[1] + counts[2];
+    float *q = kernel_rig_alloc(total * width * sizeof *q);
     for (uint32_t s = 0; s < SEQUENCES; s++) {
         if (counts[s] == 0) {
             continue;
@@ -259,10 +260,7 @@ static void check_step(struct backend *be, const struct pool *pool, const struct
 {
     size_t width = q_width(&world->shape);
     size_t heads = world->shape.head_count;
-    size_t row_count = 0;
-    for (uint32_t s = 0; s < SEQUENCES; s++) {
-        row_count += counts[s];
-    }
+    size_t row_count = (size_t)counts[0] + counts[1] + counts[2];
     float *out = kernel_rig_alloc(row_count * width * sizeof *out);
     float *lse = kernel_rig_alloc(row_count * heads * sizeof *lse);
     run_spans(be, pool, world, starts, counts, out, lse);
@@ -321,7 +319,7 @@ static void check_shape(enum isa isa, const struct shape *shape, const uint32_t 
     static const uint32_t CHUNKS[][SEQUENCES] = {{64, 7, 1}, {1, 300, 64}, {257, 1, 13}};
     struct world world;
     struct pool pool;
-    struct backend *be = kernel_rig_open(isa, 1);
+    struct backend *be = kernel_rig_backend(isa, 1);
     world_open(&world, shape, lengths);
     pool_open(&pool, be, &world, 1);
     for (uint32_t s = 0; s < SEQUENCES; s++) { /* the baseline: each prompt whole and alone */
@@ -332,14 +330,12 @@ static void check_shape(enum isa isa, const struct shape *shape, const uint32_t 
     }
     check_values(&world);
     pool_close(&pool);
-    backend_close(be);
     for (uint32_t threads = 1; threads <= 3; threads++) {
-        be = kernel_rig_open(isa, threads);
+        be = kernel_rig_backend(isa, threads);
         pool_open(&pool, be, &world, 100 + threads);
         check_chunks(be, &pool, &world, CHUNKS[threads - 1]);
         check_last_row_alone(be, &pool, &world);
         pool_close(&pool);
-        backend_close(be);
     }
     world_close(&world);
 }
@@ -401,7 +397,7 @@ static void later_tokens_never_leak_into_earlier_rows(void **state)
     for (uint32_t i = 0; i < isa_count; i++) {
         struct world world;
         struct pool pool;
-        struct backend *be = kernel_rig_open(isas[i], 1);
+        struct backend *be = kernel_rig_backend(isas[i], 1);
         world_open(&world, &SHAPE, LENGTHS);
         for (size_t d = 0; d < 16; d++) {
             world.keys[0][20 * 16 + d] = NAN;
@@ -420,7 +416,6 @@ static void later_tokens_never_leak_into_earlier_rows(void **state)
         }
         pool_close(&pool);
         world_close(&world);
-        backend_close(be);
     }
 }
 
@@ -463,7 +458,7 @@ static void merged_halves_equal_attention_over_all_keys(void **state)
         lse_a[head] = (float)log(sums[0]);
         lse_b[head] = (float)log(sums[1]);
     }
-    struct backend *be = kernel_rig_open(ISA_AUTO, 2);
+    struct backend *be = kernel_rig_backend(ISA_AUTO, 2);
     be->ops->attention_merge(be, &(struct attention_merge_args){.out_a = out_a,
                                                                 .lse_a = lse_a,
                                                                 .out_b = out_b,
@@ -471,7 +466,6 @@ static void merged_halves_equal_attention_over_all_keys(void **state)
                                                                 .row_count = ROWS,
                                                                 .head_count = HEADS,
                                                                 .head_dim = DIM});
-    backend_close(be);
     for (size_t head = 0; head < ROWS * HEADS; head++) {
         assert_true(fabs(lse[head] - (double)lse_a[head]) < 1e-5);
         for (size_t d = 0; d < DIM; d++) {
@@ -489,7 +483,7 @@ static void two_empty_partials_merge_to_an_empty_one(void **state)
     float out_b[2] = {3, 4};
     float lse_a = -INFINITY;
     float lse_b = -INFINITY;
-    struct backend *be = kernel_rig_open(ISA_AUTO, 1);
+    struct backend *be = kernel_rig_backend(ISA_AUTO, 1);
     (void)state;
     be->ops->attention_merge(be, &(struct attention_merge_args){.out_a = out_a,
                                                                 .lse_a = &lse_a,
@@ -499,7 +493,6 @@ static void two_empty_partials_merge_to_an_empty_one(void **state)
                                                                 .head_count = 1,
                                                                 .head_dim = 2});
     assert_true(lse_a == -INFINITY);
-    backend_close(be);
 }
 
 /* ---- writing ---- */
@@ -532,11 +525,10 @@ static void kv_write_stores_rounded_values_in_their_slots_only(void **state)
         unsigned char *values = kernel_rig_alloc(byte_count);
         unsigned char *expected = kernel_rig_alloc(byte_count);
         struct kv_layer kv = {keys, values, dtype, BLOCKS, TOKENS, HEADS, DIM};
-        struct backend *be = kernel_rig_open(isas[i / 3], 2);
+        struct backend *be = kernel_rig_backend(isas[i / 3], 2);
         be->ops->kv_write(
             be, &(struct kv_write_args){
                     .kv = &kv, .keys = rows, .values = rows, .slots = SLOTS, .row_count = ROWS});
-        backend_close(be);
         for (size_t r = 0; r < ROWS; r++) {
             for (size_t h = 0; h < HEADS; h++) {
                 size_t at = (SLOTS[r] / TOKENS * HEADS + h) * TOKENS + SLOTS[r] % TOKENS;
@@ -562,5 +554,5 @@ int main(void)
         cmocka_unit_test(two_empty_partials_merge_to_an_empty_one),
         cmocka_unit_test(kv_write_stores_rounded_values_in_their_slots_only),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, kernel_rig_close);
 }

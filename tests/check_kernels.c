@@ -85,7 +85,7 @@ static void check_matmul_invariance(enum isa isa, const struct matmul_case *c, c
     static const uint32_t GROUPS[] = {1, 2, 5, 7, 32};
     size_t out_dim = c->weight.shape[0];
     for (uint32_t threads = 1; threads <= 3; threads++) {
-        struct backend *be = kernel_rig_open(isa, threads);
+        struct backend *be = kernel_rig_backend(isa, threads);
         for (size_t g = 0; g < sizeof GROUPS / sizeof GROUPS[0]; g++) {
             for (uint32_t first = 0; first < ROWS; first += GROUPS[g]) {
                 uint32_t row_count = ROWS - first < GROUPS[g] ? ROWS - first : GROUPS[g];
@@ -95,7 +95,6 @@ static void check_matmul_invariance(enum isa isa, const struct matmul_case *c, c
                 kernel_rig_free(out);
             }
         }
-        backend_close(be);
     }
 }
 
@@ -116,7 +115,7 @@ static void check_matmul_shape(enum isa isa, enum dtype dtype, uint32_t k_count,
         .residual = kernel_rig_floats(&random, out_count),
         .out = kernel_rig_alloc(out_count * sizeof(float)),
     };
-    struct backend *be = kernel_rig_open(isa, 2);
+    struct backend *be = kernel_rig_backend(isa, 2);
     run_matmul(be, &c, c.out, 0, ROWS, false);
     check_matmul_values(&c, false, what);
     run_matmul(be, &c, c.out, 0, ROWS, true);
@@ -130,7 +129,6 @@ static void check_matmul_shape(enum isa isa, enum dtype dtype, uint32_t k_count,
     run_matmul(be, &aliased, in_place, 0, ROWS, true);
     assert_same_bits(c.out, in_place, out_count, what);
     kernel_rig_free(in_place);
-    backend_close(be);
     kernel_rig_free((void *)c.weight.data);
     kernel_rig_free(c.in);
     kernel_rig_free(c.bias);
@@ -205,7 +203,7 @@ static void matmul_of_more_rows_than_a_block_equals_them_one_by_one(void **state
         float *in = kernel_rig_floats(&random, MANY * K);
         float *out = kernel_rig_alloc(MANY * N * sizeof *out);
         float *single = kernel_rig_alloc(N * sizeof *single);
-        struct backend *be = kernel_rig_open(isas[i], 2);
+        struct backend *be = kernel_rig_backend(isas[i], 2);
         struct matmul_args args = {.out = out, .in = in, .weight = &weight, .row_count = MANY};
         be->ops->matmul(be, &args);
         args.out = single;
@@ -215,7 +213,6 @@ static void matmul_of_more_rows_than_a_block_equals_them_one_by_one(void **state
             be->ops->matmul(be, &args);
             assert_same_bits(out + m * N, single, N, "row of many");
         }
-        backend_close(be);
         kernel_rig_free((void *)weight.data);
         kernel_rig_free(in);
         kernel_rig_free(out);
@@ -235,7 +232,7 @@ static void embed_equals_the_dequantised_rows_in_every_format(void **state)
     uint32_t isa_count = kernel_rig_isas(isas);
     (void)state;
     for (uint32_t i = 0; i < isa_count; i++) {
-        struct backend *be = kernel_rig_open(isas[i], 2);
+        struct backend *be = kernel_rig_backend(isas[i], 2);
         for (int d = 0; d < DTYPE_COUNT; d++) {
             enum dtype dtype = (enum dtype)d;
             const struct quant_format *format = quant_format_get(dtype);
@@ -270,7 +267,6 @@ static void embed_equals_the_dequantised_rows_in_every_format(void **state)
             kernel_rig_free(out);
             kernel_rig_free((void *)table.data);
         }
-        backend_close(be);
     }
 }
 
@@ -280,14 +276,13 @@ static void gather_rows_copies_the_rows_asked_for(void **state)
     uint64_t random = 3;
     float *in = kernel_rig_floats(&random, 10 * 19);
     float *out = kernel_rig_alloc(4 * 19 * sizeof *out);
-    struct backend *be = kernel_rig_open(ISA_AUTO, 2);
+    struct backend *be = kernel_rig_backend(ISA_AUTO, 2);
     (void)state;
     be->ops->gather_rows(be, &(struct gather_rows_args){
                                  .out = out, .in = in, .rows = rows, .row_count = 4, .dim = 19});
     for (size_t i = 0; i < 4; i++) {
         assert_same_bits(in + rows[i] * 19, out + i * 19, 19, "gathered row");
     }
-    backend_close(be);
     kernel_rig_free(in);
     kernel_rig_free(out);
 }
@@ -308,7 +303,7 @@ static void check_rmsnorm(enum isa isa, uint32_t dim)
     float *weight = kernel_rig_floats(&random, dim);
     float *out = kernel_rig_alloc(count * sizeof *out);
     float *single = kernel_rig_alloc(dim * sizeof *single);
-    struct backend *be = kernel_rig_open(isa, 2);
+    struct backend *be = kernel_rig_backend(isa, 2);
     struct rmsnorm_args args = {
         .out = out, .in = in, .weight = weight, .row_count = ROWS, .dim = dim, .epsilon = 1e-5f};
     be->ops->rmsnorm(be, &args);
@@ -333,7 +328,6 @@ static void check_rmsnorm(enum isa isa, uint32_t dim)
     args.out = in;
     be->ops->rmsnorm(be, &args);
     assert_same_bits(out, in, count, "rmsnorm in place");
-    backend_close(be);
     kernel_rig_free(in);
     kernel_rig_free(weight);
     kernel_rig_free(out);
@@ -369,7 +363,7 @@ static void check_gated(enum isa isa, uint32_t dim, enum activation activation)
     float *up = kernel_rig_floats(&random, count);
     float *out = kernel_rig_alloc(count * sizeof *out);
     float *single = kernel_rig_alloc(dim * sizeof *single);
-    struct backend *be = kernel_rig_open(isa, 2);
+    struct backend *be = kernel_rig_backend(isa, 2);
     for (size_t i = 0; i < count; i += 3) {
         gate[i] *= 40.0f; /* into saturation on both sides */
     }
@@ -398,7 +392,6 @@ static void check_gated(enum isa isa, uint32_t dim, enum activation activation)
     args.out = gate;
     be->ops->gated_activation(be, &args);
     assert_same_bits(out, gate, count, "gated activation in place");
-    backend_close(be);
     kernel_rig_free(gate);
     kernel_rig_free(up);
     kernel_rig_free(out);
@@ -424,7 +417,7 @@ static void gated_activation_keeps_nan_and_survives_extremes(void **state)
     uint32_t isa_count = kernel_rig_isas(isas);
     (void)state;
     for (uint32_t i = 0; i < isa_count; i++) {
-        struct backend *be = kernel_rig_open(isas[i], 1);
+        struct backend *be = kernel_rig_backend(isas[i], 1);
         for (int activation = 0; activation < 2; activation++) {
             float gate[5] = {NAN, 1e4f, -1e4f, 0.0f, -90.0f};
             float up[5] = {1, 1, 1, 1, 1};
@@ -441,7 +434,6 @@ static void gated_activation_keeps_nan_and_survives_extremes(void **state)
             assert_true(fabsf(out[2]) < 1e-30f && fabsf(out[4]) < 1e-30f);
             assert_true(out[3] == 0.0f);
         }
-        backend_close(be);
     }
 }
 
@@ -457,7 +449,7 @@ static void check_rope(enum isa isa, uint32_t head_dim, uint32_t rotary_dim, enu
     float *before = kernel_rig_alloc(ROWS * width * sizeof *before);
     float *cosines = kernel_rig_alloc((size_t)ROWS * pairs * sizeof *cosines);
     float *sines = kernel_rig_alloc((size_t)ROWS * pairs * sizeof *sines);
-    struct backend *be = kernel_rig_open(isa, 2);
+    struct backend *be = kernel_rig_backend(isa, 2);
     memcpy(before, x, ROWS * width * sizeof *before);
     for (size_t i = 0; i < (size_t)ROWS * pairs; i++) {
         float angle = kernel_rig_random(&random);
@@ -486,7 +478,6 @@ static void check_rope(enum isa isa, uint32_t head_dim, uint32_t rotary_dim, enu
         }
         assert_same_bits(old + rotary_dim, new + rotary_dim, head_dim - rotary_dim, "rope's rest");
     }
-    backend_close(be);
     kernel_rig_free(x);
     kernel_rig_free(before);
     kernel_rig_free(cosines);
@@ -539,7 +530,7 @@ static void weight_with_half_a_block_is_refused(void **state)
     unsigned char bytes[64] = {0};
     struct tensor weight = {.data = bytes, .dtype = DTYPE_Q8_0, .dim_count = 2, .shape = {1, 48}};
     struct error err = {0};
-    struct backend *be = kernel_rig_open(ISA_AUTO, 1);
+    struct backend *be = kernel_rig_backend(ISA_AUTO, 1);
     (void)state;
     assert_int_equal(be->ops->weight_import(be, &weight, &err), ERR_INVALID);
     assert_non_null(strstr(err.message, "q8_0"));
@@ -547,13 +538,12 @@ static void weight_with_half_a_block_is_refused(void **state)
     assert_int_equal(be->ops->weight_import(be, &weight, &err), OK);
     weight.data = NULL;
     assert_int_equal(be->ops->weight_import(be, &weight, &err), ERR_INVALID);
-    backend_close(be);
 }
 
 static void device_memory_is_aligned_and_zeroed(void **state)
 {
     static const size_t SIZES[] = {0, 1, 63, 4096, (2u << 20) + 5};
-    struct backend *be = kernel_rig_open(ISA_AUTO, 1);
+    struct backend *be = kernel_rig_backend(ISA_AUTO, 1);
     (void)state;
     for (size_t i = 0; i < sizeof SIZES / sizeof SIZES[0]; i++) {
         unsigned char *memory = be->ops->alloc(be, SIZES[i]);
@@ -565,7 +555,6 @@ static void device_memory_is_aligned_and_zeroed(void **state)
         be->ops->free(be, memory, SIZES[i]);
     }
     assert_null(be->ops->alloc(be, SIZE_MAX));
-    backend_close(be);
 }
 
 int main(void)
@@ -586,5 +575,5 @@ int main(void)
         cmocka_unit_test(weight_with_half_a_block_is_refused),
         cmocka_unit_test(device_memory_is_aligned_and_zeroed),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, kernel_rig_close);
 }

@@ -35,15 +35,30 @@ uint32_t kernel_rig_isas(enum isa isas[3])
     return count;
 }
 
-struct backend *kernel_rig_open(enum isa isa, uint32_t thread_count)
+static struct backend *backends[ISA_AUTO + 1][KERNEL_RIG_THREADS_MAX + 1];
+
+struct backend *kernel_rig_backend(enum isa isa, uint32_t thread_count)
 {
-    struct backend *be = NULL;
+    assert_true(thread_count <= KERNEL_RIG_THREADS_MAX);
+    struct backend **kept = &backends[isa][thread_count];
     struct error err = {0};
     struct backend_options options = {.name = "cpu", .thread_count = thread_count, .isa_max = isa};
-    if (backend_open(&be, &options, &err) != OK) {
+    if (*kept == NULL && backend_open(kept, &options, &err) != OK) {
         fail_msg("%s", err.message);
     }
-    return be;
+    return *kept;
+}
+
+int kernel_rig_close(void **state)
+{
+    (void)state;
+    for (int isa = 0; isa <= ISA_AUTO; isa++) {
+        for (int threads = 0; threads <= KERNEL_RIG_THREADS_MAX; threads++) {
+            backend_close(backends[isa][threads]);
+            backends[isa][threads] = NULL;
+        }
+    }
+    return 0;
 }
 
 static uint64_t next_random(uint64_t *state)

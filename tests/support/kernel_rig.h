@@ -11,8 +11,16 @@
 /* The tables this machine can run, from scalar upwards; returns how many. */
 uint32_t kernel_rig_isas(enum isa isas[3]);
 
-/* A CPU backend; fails the test when it cannot be opened. */
-struct backend *kernel_rig_open(enum isa isa, uint32_t thread_count);
+enum {
+    KERNEL_RIG_THREADS_MAX = 3
+};
+
+/* A CPU backend, opened at the first call and kept: starting threads is the slow part of a case.
+ * Fails the test when it cannot be opened. */
+struct backend *kernel_rig_backend(enum isa isa, uint32_t thread_count);
+
+/* Closes them all: the teardown of a group of tests. */
+int kernel_rig_close(void **state);
 
 /* Roughly normal values of unit variance. */
 float kernel_rig_random(uint64_t *state);
