@@ -1,0 +1,370 @@
+/* bench_kernels.c - time of each op beside the ceilings of this machine, measured in the same run.
+ *
+ * Prints 'name value unit' lines. Every figure is the best of several turns: other work on the
+ * machine only ever adds time. Usage: bench_kernels [threads [isa [name]]], with isa scalar, avx2
+ * or avx512 and name the beginning of the lines wanted.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "tests/test.h"
+
+#include "tests/support/fma_probe_avx512.h"
+#include "tests/support/kernel_rig.h"
+
+#include "kernels/cpu/threads.h"
+#include "kernels/quant.h"
+
+#include <math.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    TURNS = 7,
+    STREAM_BYTES = 192 << 20, /* well beyond the last-level cache */
+    STREAM_ITEMS = 384,
+};
+
+struct bench {
+    struct backend *be;
+    uint32_t thread_count;
+    const char *wanted;
+    double bandwidth; /* bytes a second */
+    double flops;     /* a second; 0 when not known */
+};
+
+typedef void (*bench_fn)(struct backend *be, const void *args);
+
+/* Wall time; of a single thread its processor time, which a busy machine does not lengthen. */
+static double seconds_now(uint32_t thread_count)
+{
+    struct timespec now;
+    clock_gettime(thread_count == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* Seconds of one call: the best turn of enough calls to be measurable. */
+static double time_of(const struct bench *bench, bench_fn op, const void *args)
+{
+    double best = INFINITY;
+    uint32_t calls = 1;
+    for (int turn = 0; turn < TURNS;) {
+        double start = seconds_now(bench->thread_count);
+        for (uint32_t i = 0; i < calls; i++) {
+            op(bench->be, args);
+        }
+        double spent = seconds_now(bench->thread_count) - start;
+        if (spent < 0.005 && calls < 1u << 20) {
+            calls *= 2;
+            continue;
+        }
+        best = spent / calls < best ? spent / calls : best;
+        turn++;
+    }
+    return best;
+}
+
+static bool is_wanted(const struct bench *bench, const char *name)
+{
+    return strncmp(name, bench->wanted, strlen(bench->wanted)) == 0;
+}
+
+static void report(const struct bench *bench, const char *name, double seconds, double bytes,
+                   double flops)
+{
+    printf("%s.us %.1f us\n", name, seconds * 1e6);
+    printf("%s.bandwidth %.1f GB/s\n", name, bytes / seconds * 1e-9);
+    printf("%s.of_bandwidth %.0f %%\n", name, 100 * bytes / seconds / bench->bandwidth);
+    if (flops > 0) {
+        printf("%s.compute %.1f GFLOP/s\n", name, flops / seconds * 1e-9);
+    }
+    if (flops > 0 && bench->flops > 0) {
+        printf("%s.of_compute %.0f %%\n", name, 100 * flops / seconds / bench->flops);
+    }
+    fflush(stdout);
+}
+
+/* ---- ceilings ---- */
+
+struct stream {
+    const uint64_t *words;
+    size_t item_words;
+    uint64_t sums[STREAM_ITEMS];
+};
+
+static void read_item(void *context, uint32_t item, uint32_t worker)
+{
+    struct stream *stream = context;
+    const uint64_t *words = stream->words + item * stream->item_words;
+    uint64_t sums[8] = {0};
+    (void)worker;
+    for (size_t i = 0; i < stream->item_words; i += 8) {
+        for (int j = 0; j < 8; j++) {
+            sums[j] += words[i + (size_t)j];
+        }
+    }
+    for (int j = 0; j < 8; j++) {
+        stream->sums[item] += sums[j];
+    }
+}
+
+static void multiply_item(void *context, uint32_t item, uint32_t worker)
+{
+    float *sums = context;
+    (void)worker;
+    sums[item * 16] = fma_probe_avx512_run(1 << 20);
+}
+
+static double measure_bandwidth(struct threads *pool)
+{
+    struct stream stream = {.item_words = STREAM_BYTES / STREAM_ITEMS / sizeof(uint64_t)};
+    uint64_t *words = malloc(STREAM_BYTES);
+    double best = INFINITY;
+    assert_non_null(words);
+    memset(words, 1, STREAM_BYTES);
+    stream.words = words;
+    for (int turn = 0; turn < TURNS; turn++) {
+        double start = seconds_now(threads_count(pool));
+        threads_parallel_for(pool, STREAM_ITEMS, read_item, &stream);
+        double spent = seconds_now(threads_count(pool)) - start;
+        best = spent < best ? spent : best;
+    }
+    free(words);
+    return STREAM_BYTES / best;
+}
+
+static double measure_flops(struct threads *pool)
+{
+    static float sums[256 * 16];
+    uint32_t item_count = threads_count(pool) * 4;
+    double best = INFINITY;
+    for (int turn = 0; turn < TURNS; turn++) {
+        double start = seconds_now(threads_count(pool));
+        threads_parallel_for(pool, item_count, multiply_item, sums);
+        double spent = seconds_now(threads_count(pool)) - start;
+        best = spent < best ? spent : best;
+    }
+    return (double)item_count * (1 << 20) * FMA_PROBE_FLOPS / best;
+}
+
+static void measure_ceilings(struct bench *bench)
+{
+    struct threads *pool = NULL;
+    struct error err = {0};
+    if (threads_open(&pool, bench->thread_count, &err) != OK) {
+        fail_msg("%s", err.message);
+    }
+    bench->bandwidth = measure_bandwidth(pool);
+    printf("ceiling.read %.1f GB/s\n", bench->bandwidth * 1e-9);
+    if (strcmp(backend_isa_name(ISA_AUTO), "avx512") == 0) {
+        bench->flops = measure_flops(pool);
+        printf("ceiling.fma %.1f GFLOP/s\n", bench->flops * 1e-9);
+    }
+    threads_close(pool);
+}
+
+/* ---- ops ---- */
+
+static void call_matmul(struct backend *be, const void *args)
+{
+    be->ops->matmul(be, args);
+}
+
+static void bench_matmul(const struct bench *bench, enum dtype dtype, uint32_t k_count,
+                         uint32_t out_dim, uint32_t row_count)
+{
+    const struct quant_format *format = quant_format_get(dtype);
+    char name[96];
+    uint64_t random = 1;
+    snprintf(name, sizeof name, "matmul.%s.%ux%u.rows%u", format->name, k_count, out_dim,
+             row_count);
+    if (!is_wanted(bench, name)) {
+        return;
+    }
+    /* The same row of weights many times over: quantising millions of values would take longer
+     * than the measurement. */
+    uint64_t row_bytes = quant_row_bytes(dtype, k_count);
+    uint8_t *bytes = malloc(row_bytes * out_dim);
+    void *row = kernel_rig_weights(&random, dtype, k_count);
+    assert_non_null(bytes);
+    for (uint32_t n = 0; n < out_dim; n++) {
+        memcpy(bytes + n * row_bytes, row, row_bytes);
+    }
+    struct tensor weight = {
+        .data = bytes, .dtype = dtype, .dim_count = 2, .shape = {out_dim, k_count}};
+    float *in = kernel_rig_floats(&random, (size_t)row_count * k_count);
+    float *out = kernel_rig_floats(&random, (size_t)row_count * out_dim);
+    struct matmul_args args = {.out = out, .in = in, .weight = &weight, .row_count = row_count};
+    double seconds = time_of(bench, call_matmul, &args);
+    report(bench, name, seconds, (double)row_bytes * out_dim, 2.0 * k_count * out_dim * row_count);
+    free(bytes);
+    kernel_rig_free(row);
+    kernel_rig_free(in);
+    kernel_rig_free(out);
+}
+
+static void call_attention(struct backend *be, const void *args)
+{
+    be->ops->attention(be, args);
+}
+
+struct attention_shape {
+    const char *name;
+    uint32_t head_count;
+    uint32_t kv_head_count;
+    uint32_t head_dim;
+};
+
+/* span_count requests with `row_count` new tokens each, at the end of `length` positions. */
+static void bench_attention(const struct bench *bench, const struct attention_shape *shape,
+                            enum dtype dtype, uint32_t span_count, uint32_t row_count,
+                            uint32_t length)
+{
+    enum {
+        BLOCK_TOKENS = 16
+    };
+    char name[96];
+    snprintf(name, sizeof name, "attention.%s.%s.spans%u.rows%u.keys%u",
+             quant_format_get(dtype)->name, shape->name, span_count, row_count, length);
+    if (!is_wanted(bench, name)) {
+        return;
+    }
+    uint64_t random = 2;
+    uint32_t span_blocks = (length + BLOCK_TOKENS - 1) / BLOCK_TOKENS;
+    uint32_t block_count = span_blocks * span_count;
+    size_t values = (size_t)block_count * BLOCK_TOKENS * shape->kv_head_count * shape->head_dim;
+    size_t heads = (size_t)span_count * row_count * shape->head_count;
+    float *floats = kernel_rig_floats(&random, values);
+    struct kv_layer kv = {.keys = malloc(quant_row_bytes(dtype, values)),
+                          .values = malloc(quant_row_bytes(dtype, values)),
+                          .dtype = dtype,
+                          .block_count = block_count,
+                          .block_tokens = BLOCK_TOKENS,
+                          .kv_head_count = shape->kv_head_count,
+                          .head_dim = shape->head_dim};
+    struct attention_span *spans = calloc(span_count, sizeof *spans);
+    uint32_t *block_ids = malloc(block_count * sizeof *block_ids);
+    assert_true(kv.keys != NULL && kv.values != NULL && spans != NULL && block_ids != NULL);
+    quant_format_get(dtype)->quantize(kv.keys, floats, values);
+    quant_format_get(dtype)->quantize(kv.values, floats, values);
+    kernel_rig_free(floats);
+    for (uint32_t i = 0; i < block_count; i++) { /* blocks lie in random order */
+        uint32_t j = kernel_rig_random_below(&random, i + 1);
+        block_ids[i] = block_ids[j];
+        block_ids[j] = i;
+    }
+    for (uint32_t s = 0; s < span_count; s++) {
+        spans[s] = (struct attention_span){.first_row = s * row_count,
+                                           .row_count = row_count,
+                                           .start = length - row_count,
+                                           .block_ids = block_ids + (size_t)s * span_blocks};
+    }
+    float *q = kernel_rig_floats(&random, heads * shape->head_dim);
+    float *out = kernel_rig_floats(&random, heads * shape->head_dim);
+    struct attention_args args = {.out = out,
+                                  .q = q,
+                                  .kv = &kv,
+                                  .spans = spans,
+                                  .span_count = span_count,
+                                  .head_count = shape->head_count,
+                                  .scale = 1.0f / sqrtf((float)shape->head_dim)};
+    double seconds = time_of(bench, call_attention, &args);
+    double seen = (double)length - (row_count - 1) / 2.0; /* keys of an average row */
+    report(bench, name, seconds, 2.0 * (double)quant_row_bytes(dtype, values),
+           4.0 * (double)heads * seen * shape->head_dim);
+    free(kv.keys);
+    free(kv.values);
+    free(spans);
+    free(block_ids);
+    kernel_rig_free(q);
+    kernel_rig_free(out);
+}
+
+static void call_rmsnorm(struct backend *be, const void *args)
+{
+    be->ops->rmsnorm(be, args);
+}
+
+static void call_gated(struct backend *be, const void *args)
+{
+    be->ops->gated_activation(be, args);
+}
+
+static void bench_rows(const struct bench *bench, uint32_t dim, uint32_t row_count)
+{
+    char name[96];
+    uint64_t random = 3;
+    size_t count = (size_t)dim * row_count;
+    float *in = kernel_rig_floats(&random, count);
+    float *up = kernel_rig_floats(&random, count);
+    float *out = kernel_rig_floats(&random, count);
+    struct rmsnorm_args norm = {
+        .out = out, .in = in, .weight = up, .row_count = row_count, .dim = dim, .epsilon = 1e-6f};
+    struct gated_activation_args gated = {
+        .out = out, .gate = in, .up = up, .row_count = row_count, .dim = dim};
+    snprintf(name, sizeof name, "rmsnorm.%u.rows%u", dim, row_count);
+    if (is_wanted(bench, name)) {
+        report(bench, name, time_of(bench, call_rmsnorm, &norm), 8.0 * (double)count, 0);
+    }
+    snprintf(name, sizeof name, "silu.%u.rows%u", dim, row_count);
+    if (is_wanted(bench, name)) {
+        report(bench, name, time_of(bench, call_gated, &gated), 12.0 * (double)count, 0);
+    }
+    kernel_rig_free(in);
+    kernel_rig_free(up);
+    kernel_rig_free(out);
+}
+
+static void bench_all(const struct bench *bench)
+{
+    static const struct attention_shape QWEN = {"14of2x64", 14, 2, 64};
+    static const struct attention_shape LLAMA = {"32of8x64", 32, 8, 64};
+    static const struct attention_shape WIDE = {"8of8x128", 8, 8, 128};
+    static const uint32_t ROWS[] = {2, 4, 8, 16, 32, 128};
+    static const enum dtype MAIN[] = {DTYPE_F32, DTYPE_F16, DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q4_K};
+    for (int d = 0; d < DTYPE_COUNT; d++) {
+        uint64_t row_bytes = quant_row_bytes((enum dtype)d, 2048);
+        bench_matmul(bench, (enum dtype)d, 2048, (uint32_t)(STREAM_BYTES / row_bytes), 1);
+    }
+    for (size_t d = 0; d < sizeof MAIN / sizeof MAIN[0]; d++) {
+        for (size_t r = 0; r < sizeof ROWS / sizeof ROWS[0]; r++) {
+            bench_matmul(bench, MAIN[d], 2048, 8192, ROWS[r]);
+        }
+    }
+    bench_matmul(bench, DTYPE_Q8_0, 896, 4864, 1);
+    bench_matmul(bench, DTYPE_Q8_0, 4864, 896, 1);
+    bench_matmul(bench, DTYPE_Q8_0, 896, 4864, 16);
+    bench_matmul(bench, DTYPE_Q8_0, 4864, 896, 16);
+    bench_attention(bench, &QWEN, DTYPE_F16, 1, 1, 8192);
+    bench_attention(bench, &QWEN, DTYPE_F16, 16, 1, 4096);
+    bench_attention(bench, &LLAMA, DTYPE_F16, 16, 1, 4096);
+    bench_attention(bench, &WIDE, DTYPE_F16, 16, 1, 2048);
+    bench_attention(bench, &WIDE, DTYPE_BF16, 16, 1, 2048);
+    bench_attention(bench, &QWEN, DTYPE_F16, 1, 512, 1024);
+    bench_attention(bench, &LLAMA, DTYPE_F16, 1, 512, 4096);
+    bench_rows(bench, 4096, 1);
+    bench_rows(bench, 4096, 64);
+}
+
+int main(int argument_count, char **arguments)
+{
+    static const char *const NAMES[] = {"scalar", "avx2", "avx512"};
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    long threads = argument_count > 1 ? strtol(arguments[1], NULL, 10) : processors;
+    enum isa isa = ISA_AUTO;
+    for (int i = 0; argument_count > 2 && i < 3; i++) {
+        isa = strcmp(arguments[2], NAMES[i]) == 0 ? (enum isa)i : isa;
+    }
+    struct backend_options options = {
+        .name = "cpu", .thread_count = (uint32_t)(threads > 0 ? threads : 1), .isa_max = isa};
+    struct bench bench = {.thread_count = options.thread_count,
+                          .wanted = argument_count > 3 ? arguments[3] : ""};
+    struct error err = {0};
+    if (backend_open(&bench.be, &options, &err) != OK) {
+        fprintf(stderr, "%s\n", err.message);
+        return 1;
+    }
+    printf("threads %u threads\n", bench.thread_count);
+    printf("isa %s table\n", backend_isa_name(isa));
+    measure_ceilings(&bench);
+    bench_all(&bench);
+    backend_close(bench.be);
+    return 0;
+}
