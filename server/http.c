@@ -16,7 +16,6 @@
 enum {
     POOL_BYTES = 32768,        /* the library's memory per connection: head in, chunk out */
     SEND_BUFFER_BYTES = 65536, /* what the kernel takes from a client that does not read */
-    SPARE_SLOTS = 64,          /* connections that the library accepts beyond its own limit */
 };
 
 /* ---- the library's callbacks ---- */
@@ -120,19 +119,21 @@ static enum status start_daemon(struct http *http, struct error *err)
 {
     const struct config *config = http->context->config;
     unsigned threads = (unsigned)config->http_threads;
+    /* The library gives each thread an equal part, and clients do not spread that evenly: the
+     * number of slots is the limit, this is just not to meet the library's own first. */
+    unsigned limit = (unsigned)config->max_connections * (threads > 1 ? threads : 1u);
     unsigned timeout_seconds = (unsigned)((config->idle_timeout_ms + 999) / 1000);
     http->daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL, NULL,
         on_request, http, MHD_OPTION_LISTEN_SOCKET, http->listen.fd,
         /* 1 means "no pool", which 0 would say too */
-        MHD_OPTION_THREAD_POOL_SIZE, threads > 1 ? threads : 0u, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)config->max_connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-        (unsigned)config->max_connections_per_ip, MHD_OPTION_CONNECTION_TIMEOUT, timeout_seconds,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_URI_LOG_CALLBACK,
-        on_target, http, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_UNESCAPE_CALLBACK,
-        leave_escaped, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
-        MHD_OPTION_END);
+        MHD_OPTION_THREAD_POOL_SIZE, threads > 1 ? threads : 0u, MHD_OPTION_CONNECTION_LIMIT, limit,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)config->max_connections_per_ip,
+        MHD_OPTION_CONNECTION_TIMEOUT, timeout_seconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)POOL_BYTES, MHD_OPTION_URI_LOG_CALLBACK, on_target, http,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, http, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
+        MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
     if (http->daemon == NULL) {
         return error_set(err, ERR_IO, "the HTTP library would not start on %s",
                          http->listen.address);
@@ -162,8 +163,7 @@ enum status http_open(struct http **out, struct api_context *context, struct err
                                   http->keys != NULL || config->allow_public, err);
     }
     if (status == OK) {
-        status = http_watch_open(&http->watch, (uint32_t)config->max_connections + SPARE_SLOTS,
-                                 &calls, err);
+        status = http_watch_open(&http->watch, (uint32_t)config->max_connections, &calls, err);
     }
     if (status == OK) {
         status = start_daemon(http, err);

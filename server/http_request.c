@@ -15,6 +15,7 @@
 
 enum {
     DISCARD_BYTES_MAX = 65536, /* a refused request's body up to here is read, to keep the line */
+    PROBE_CONNECTIONS = 16,
     PATH_BYTES = LIMIT_URL_BYTES + 1
 };
 
@@ -150,6 +151,14 @@ static void check_content(struct http_request *request, const struct http_guard_
     }
 }
 
+/* The last connections are for probes: a server that is merely full must not look dead. */
+static bool only_probes_left(struct http *http)
+{
+    uint64_t count_max = http->context->config->max_connections;
+    uint64_t reserve = count_max / 4 < PROBE_CONNECTIONS ? count_max / 4 : PROBE_CONNECTIONS;
+    return atomic_load(&http->connections) > count_max - reserve;
+}
+
 /* What there is to say against a request before its body has come. */
 static void judge(struct http_request *request, const struct http_guard_facts *facts,
                   const char *method)
@@ -163,6 +172,10 @@ static void judge(struct http_request *request, const struct http_guard_facts *f
         return;
     }
     find_route(request, method);
+    if (!request->refused && request->route->scope != ROUTE_OPEN && only_probes_left(http)) {
+        refuse(request, 503, "server_overloaded", "Too many connections are open.");
+        request->close_after = true;
+    }
     if (!request->refused) {
         check_key(request, facts);
     }

@@ -21,8 +21,7 @@ static int http_status_of(enum status status)
         return 400;
     case ERR_NOT_FOUND:
         return 404;
-    case ERR_FULL:
-        return 429;
+    case ERR_FULL: /* the server's own fault, not a client's quota: that would be 429 */
     case ERR_CANCELLED:
     case ERR_MEMORY:
         return 503;
