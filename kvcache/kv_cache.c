@@ -9,7 +9,7 @@
 #include "configs/limits.h"
 
 #include <assert.h>
-#include <stdlib.h>
+#include <stddef.h>
 
 /* A fresh block that nobody can find any more, or BLOCK_NONE. */
 static uint32_t take_block(struct kv_cache *cache)
@@ -60,12 +60,6 @@ static void sum_up_fill(struct kv_request *request, const struct kv_cache *cache
     }
 }
 
-static bool holds_nothing(const struct kv_request *request)
-{
-    return request->table.block_count == 0 && request->committed_tokens == 0 &&
-           request->fill_tokens == 0 && request->published_blocks == 0;
-}
-
 enum status kv_cache_init(struct kv_cache *cache, const struct kv_cache_options *options,
                           struct error *err)
 {
@@ -102,35 +96,6 @@ void kv_cache_close(struct kv_cache *cache)
     prefix_index_release(&cache->index);
 }
 
-enum status kv_request_init(struct kv_request *request, const struct kv_cache *cache,
-                            struct error *err)
-{
-    *request = (struct kv_request){0};
-    const struct kv_cache_options *options = &cache->options;
-    uint32_t block_count_max = kv_cache_blocks(cache, options->request_tokens_max);
-    if (block_count_max > options->block_count) {
-        block_count_max = options->block_count; /* no request can hold more than there are */
-    }
-    enum status status = block_table_init(&request->table, block_count_max, err);
-    if (status != OK) {
-        return status;
-    }
-    request->fill_by_group = calloc(options->layer_group_count, sizeof *request->fill_by_group);
-    if (request->fill_by_group == NULL) {
-        kv_request_close(request);
-        return error_set(err, ERR_MEMORY, "no memory for a request's fill of %u layer groups",
-                         options->layer_group_count);
-    }
-    return OK;
-}
-
-void kv_request_close(struct kv_request *request)
-{
-    block_table_release(&request->table);
-    free(request->fill_by_group);
-    request->fill_by_group = NULL;
-}
-
 uint32_t kv_cache_blocks(const struct kv_cache *cache, uint32_t token_count)
 {
     uint32_t block_tokens = cache->options.block_tokens;
@@ -141,7 +106,7 @@ uint32_t kv_cache_blocks(const struct kv_cache *cache, uint32_t token_count)
 uint32_t kv_cache_match(struct kv_cache *cache, struct kv_request *request, uint64_t salt,
                         const uint32_t *token_ids, uint32_t token_count)
 {
-    assert(holds_nothing(request));
+    assert(kv_request_empty(request));
     assert(token_count > 0);
     if (!cache->options.prefix_caching) {
         return 0;
@@ -317,7 +282,7 @@ void kv_cache_rollback(struct kv_cache *cache, struct kv_request *request, uint3
 bool kv_cache_fork(struct kv_cache *cache, const struct kv_request *parent,
                    struct kv_request *child, uint32_t token_count, struct kv_copy *copy)
 {
-    assert(holds_nothing(child));
+    assert(kv_request_empty(child));
     assert(token_count <= parent->committed_tokens);
     uint32_t full_blocks = token_count / cache->options.block_tokens;
     *copy = (struct kv_copy){BLOCK_NONE, BLOCK_NONE, token_count % cache->options.block_tokens};
@@ -351,7 +316,7 @@ void kv_cache_release(struct kv_cache *cache, struct kv_request *request)
     request->published_blocks = 0;
     request->place = (struct prefix_node){0};
     set_fill(request, cache, 0);
-    assert(holds_nothing(request));
+    assert(kv_request_empty(request));
 }
 
 void kv_cache_flush(struct kv_cache *cache)

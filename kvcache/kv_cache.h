@@ -13,7 +13,7 @@
 
 #include "configs/error.h"
 #include "kvcache/block_pool.h"
-#include "kvcache/block_table.h"
+#include "kvcache/kv_request.h"
 #include "kvcache/prefix_index.h"
 
 #include <stdbool.h>
@@ -36,17 +36,6 @@ struct kv_cache {
     uint64_t hit_tokens;
 };
 
-/* What one request holds. Zeroed, after kv_request_init: nothing. */
-struct kv_request {
-    struct block_table table;
-    uint32_t committed_tokens;
-    uint32_t fill_tokens;    /* tokens with valid KV in every layer group ... */
-    uint32_t *fill_by_group; /* ... or, when layered, per group [layer_group_count] */
-    bool layered;
-    uint32_t published_blocks; /* leading blocks already offered to the prefix index */
-    struct prefix_node place;  /* where the next full block will hang in the prefix index */
-};
-
 /* A block whose first token_count tokens must be copied before the next step writes to it. */
 struct kv_copy {
     uint32_t from_block;
@@ -57,10 +46,6 @@ struct kv_copy {
 enum status kv_cache_init(struct kv_cache *cache, const struct kv_cache_options *options,
                           struct error *err);
 void kv_cache_close(struct kv_cache *cache);
-
-enum status kv_request_init(struct kv_request *request, const struct kv_cache *cache,
-                            struct error *err);
-void kv_request_close(struct kv_request *request); /* memory only; blocks go by kv_cache_release */
 
 /* Attaches the longest cached prefix of whole blocks, shorter than token_count (at least one token
  * is always left to compute), to a request that holds nothing. Returns the tokens found. */

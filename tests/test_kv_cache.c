@@ -457,22 +457,6 @@ static void impossible_options_are_refused(void **state)
     }
 }
 
-static void table_never_needs_more_blocks_than_there_are(void **state)
-{
-    (void)state;
-    const struct kv_cache_options options = {
-        .block_count = 3, .block_tokens = 4, .layer_group_count = 1, .request_tokens_max = 1000000};
-    struct kv_cache small;
-    struct kv_request request;
-    assert_int_equal(kv_cache_init(&small, &options, NULL), OK);
-    assert_int_equal(kv_request_init(&request, &small, NULL), OK);
-    assert_int_equal(request.table.block_count_max, 3);
-    assert_true(kv_cache_reserve(&small, &request, 12));
-    kv_cache_release(&small, &request);
-    kv_request_close(&request);
-    kv_cache_close(&small);
-}
-
 int main(void)
 {
 #define CACHE_TEST(name) cmocka_unit_test_setup_teardown(name, open_cache, close_cache)
@@ -505,7 +489,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_prefix_caching_nothing_is_found_but_all_else_works,
                                         open_cache_without_prefixes, close_cache),
         cmocka_unit_test(impossible_options_are_refused),
-        cmocka_unit_test(table_never_needs_more_blocks_than_there_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

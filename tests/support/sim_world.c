@@ -132,7 +132,7 @@ static uint32_t some_rate(struct sim_world *world, uint32_t thousandths_max)
 
 static uint64_t kv_of(uint32_t token_id, uint64_t tenant)
 {
-    return mix(token_id * 1000003u + tenant);
+    return mix(((uint64_t)token_id << 32) + tenant);
 }
 
 static uint64_t digest_next(uint64_t digest, uint64_t kv)
@@ -927,7 +927,7 @@ static void plant_canary(struct sim_world *world)
         if (first->kv.published_blocks > 0) {
             uint32_t *filed =
                 &world->cache.index.token_ids[(size_t)table->block_ids[0] * block_tokens];
-            filed[below(world, block_tokens)] ^= 1;
+            *filed ^= 1;
         }
         break;
     case SIM_CANARY_ORDER_BROKEN:
