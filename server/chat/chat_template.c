@@ -60,6 +60,9 @@ static bool render(struct template_run *run)
 enum status chat_template_render(const struct chat_template *chat_template, const json_t *context,
                                  int64_t now_seconds, struct text_buffer *out, struct error *err)
 {
+    if (out->failed) {
+        return error_set(err, ERR_MEMORY, "the buffer for the prompt has failed before");
+    }
     if (!json_is_object(context)) {
         return error_set(err, ERR_INVALID, "the chat template's context is not an object");
     }
@@ -71,7 +74,13 @@ enum status chat_template_render(const struct chat_template *chat_template, cons
         .out = out,
     };
     template_arena_init(&run.arena, LIMIT_TEMPLATE_MEMORY);
+    size_t bytes_before = out->byte_count;
     bool ok = render(&run);
     template_arena_release(&run.arena);
+    if (!ok && out->bytes != NULL) {
+        out->byte_count = bytes_before;
+        out->bytes[bytes_before] = '\0';
+        out->failed = false;
+    }
     return ok ? OK : error_set(err, run.error.status, "%s", run.error.message);
 }

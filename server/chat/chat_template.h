@@ -16,14 +16,17 @@
 
 struct chat_template;
 
-/* source need not be terminated. Errors name line and column. */
+/* source need not be terminated. Errors name line and column: ERR_FORMAT for what is no template,
+ * ERR_UNSUPPORTED for tags, filters and sizes that are not taken. */
 enum status chat_template_open(struct chat_template **out, const char *source, size_t source_bytes,
                                struct error *err);
 void chat_template_close(struct chat_template *chat_template);
 
 /* context: object of the template's global names (messages, tools, add_generation_prompt,
  * bos_token, ...); borrowed, not changed. now_seconds: wall time for strftime_now (UTC).
- * ERR_INVALID when the template itself refuses (raise_exception), with its message. */
+ * Appends the prompt to out, or leaves out as it was. ERR_INVALID when the template itself refuses
+ * (raise_exception), with exactly its message, and when it cannot work with these values or would
+ * exceed a budget, with line and column. */
 enum status chat_template_render(const struct chat_template *chat_template, const json_t *context,
                                  int64_t now_seconds, struct text_buffer *out, struct error *err);
 

@@ -1,5 +1,5 @@
 /* template_access.c - Jinja's lookup order, and its sandbox: names with two leading underscores
- * and methods that would change a value give an undefined that may not even be printed.
+ * and methods that would change a value are undefined.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "server/chat/template_access.h"
 

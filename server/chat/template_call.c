@@ -140,6 +140,35 @@ static bool call_joiner(struct template_run *run, struct template_joiner *joiner
     return template_run_text(run, "", out);
 }
 
+/* Strings, and those in a list of pieces, become markup. */
+static bool mark_strings(struct template_run *run, struct template_value *value)
+{
+    value->markup = value->kind == TEMPLATE_STRING;
+    if (value->kind != TEMPLATE_LIST && value->kind != TEMPLATE_TUPLE) {
+        return true;
+    }
+    size_t count = value->as.list->count;
+    struct template_value *items = template_run_alloc_array(run, count, sizeof *items);
+    if (items == NULL || !template_run_spend(run, count)) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        items[i] = value->as.list->items[i];
+        items[i].markup = items[i].kind == TEMPLATE_STRING;
+    }
+    return template_run_list(run, (enum template_kind)value->kind, items, count, value);
+}
+
+/* What a method makes of markup is markup again. */
+static bool call_method(struct template_run *run, const struct template_method *method,
+                        const struct template_arguments *arguments, struct template_value *out)
+{
+    if (!template_call_builtin(run, method->row, method->receiver, arguments, out)) {
+        return false;
+    }
+    return !method->receiver.markup || mark_strings(run, out);
+}
+
 bool template_call_value(struct template_run *run, struct template_value callee,
                          const struct template_arguments *arguments, struct template_value *out)
 {
@@ -152,8 +181,7 @@ bool template_call_value(struct template_run *run, struct template_value callee,
     case TEMPLATE_FUNCTION:
         return template_call_builtin(run, callee.as.function, nothing, arguments, out);
     case TEMPLATE_METHOD:
-        return template_call_builtin(run, callee.as.method->row, callee.as.method->receiver,
-                                     arguments, out);
+        return call_method(run, callee.as.method, arguments, out);
     case TEMPLATE_LOOP:
         return template_loop_recurse(run, callee.as.loop, arguments, out);
     case TEMPLATE_JOINER:

@@ -13,6 +13,11 @@ struct template_node *template_expression_parse(struct template_parser *parser);
 struct template_node *template_expression_parse_tuple(struct template_parser *parser,
                                                       bool conditional);
 
+/* The rest of a tuple whose first item stands before a comma; parse reads one item. */
+struct template_node *
+template_expression_tuple_rest(struct template_parser *parser, struct template_node *first,
+                               struct template_node *(*parse)(struct template_parser *));
+
 /* What may stand left of `=` or of `in`: names, tuples of names, and namespace attributes where
  * those are allowed. */
 struct template_node *template_expression_parse_target(struct template_parser *parser,

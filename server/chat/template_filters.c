@@ -161,6 +161,23 @@ static bool filter_float(struct template_run *run, const struct template_call *c
     return true;
 }
 
+/* To tens, hundreds, ...: half to even. */
+static int64_t round_integer(int64_t value, int64_t precision)
+{
+    int64_t unit = 1;
+    for (int64_t i = precision; i < 0; i++) {
+        if (__builtin_mul_overflow(unit, 10, &unit)) {
+            return 0;
+        }
+    }
+    int64_t rest = value % unit;
+    int64_t down = value - rest;
+    int64_t above = rest < 0 ? -rest : rest;
+    bool up = above > unit / 2 || (above == unit / 2 && unit > 1 && (down / unit) % 2 != 0);
+    int64_t step = value < 0 ? -unit : unit;
+    return up && !__builtin_add_overflow(down, step, &down) ? down : value - rest;
+}
+
 /* Half to even on the exact binary value, as printf and Python both round. */
 static double round_common(double value, int64_t precision)
 {
@@ -194,8 +211,9 @@ static bool filter_round(struct template_run *run, const struct template_call *c
     }
     double number = template_value_as_float(value);
     if (!template_value_given(method) || template_value_is_text(method, "common")) {
-        *out = value.kind != TEMPLATE_FLOAT && precision >= 0
-                   ? value
+        int64_t integer = 0;
+        *out = template_value_as_int(value, &integer)
+                   ? template_value_int(round_integer(integer, precision))
                    : template_value_float(round_common(number, precision));
         return true;
     }

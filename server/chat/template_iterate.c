@@ -54,7 +54,7 @@ bool template_iterate_items(struct template_run *run, struct template_value valu
     }
     switch ((enum template_kind)value.kind) {
     case TEMPLATE_UNDEFINED:
-        return !value.as.undefined->forbidden || template_run_fail_undefined(run, value);
+        return true;
     case TEMPLATE_STRING:
         return characters(run, value.as.string, out);
     case TEMPLATE_DICT:
@@ -81,7 +81,7 @@ bool template_iterate_length(struct template_run *run, struct template_value val
     }
     switch ((enum template_kind)value.kind) {
     case TEMPLATE_UNDEFINED:
-        return !value.as.undefined->forbidden || template_run_fail_undefined(run, value);
+        return true;
     case TEMPLATE_STRING:
         *out = template_text_count(value.as.string);
         return template_run_spend_bytes(run, value.as.string->byte_count);
@@ -98,5 +98,5 @@ bool template_iterate_is_sequence(struct template_value value)
 {
     return (template_value_has_items(value) && value.kind != TEMPLATE_VIEW) ||
            value.kind == TEMPLATE_STRING || value.kind == TEMPLATE_DICT ||
-           (value.kind == TEMPLATE_UNDEFINED && !value.as.undefined->forbidden);
+           value.kind == TEMPLATE_UNDEFINED;
 }

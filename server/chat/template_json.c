@@ -123,7 +123,7 @@ static bool write_character(struct writer *writer, int32_t codepoint)
         char escape[2] = {'\\', letters[found - plain]};
         return template_builder_append(&writer->text, escape, sizeof escape);
     }
-    if (codepoint < ' ' || (writer->style->ascii && codepoint > 0x7F)) {
+    if (codepoint < ' ' || (writer->style->ascii && codepoint > 0x7E)) {
         return write_unicode_escape(writer, codepoint);
     }
     return template_builder_append_codepoint(&writer->text, codepoint);
@@ -136,7 +136,7 @@ static size_t plain_bytes(const struct writer *writer, const struct template_str
     size_t end = position;
     while (end < string->byte_count) {
         unsigned char byte = (unsigned char)string->bytes[end];
-        if (byte < ' ' || byte == '"' || byte == '\\' || (writer->style->ascii && byte >= 0x80)) {
+        if (byte < ' ' || byte == '"' || byte == '\\' || (writer->style->ascii && byte > 0x7E)) {
             break;
         }
         end++;

@@ -9,6 +9,7 @@
 #include "server/chat/template_iterate.h"
 #include "server/chat/template_operator.h"
 #include "server/chat/template_repr.h"
+#include "server/chat/template_text.h"
 
 #include <string.h>
 
@@ -123,15 +124,71 @@ static bool sorted(struct template_run *run, const struct template_list *list,
            template_compare_sort(run, *keys, *items, list->count, descending);
 }
 
+/* The attributes between the commas of a list of them. */
+static bool split_attributes(struct template_run *run, struct template_value attribute,
+                             struct template_list *out)
+{
+    struct template_items parts;
+    template_builder_items_init(&parts, run);
+    if (attribute.kind != TEMPLATE_STRING && !template_builder_push(&parts, attribute)) {
+        return false;
+    }
+    const struct template_string *text =
+        attribute.kind == TEMPLATE_STRING ? attribute.as.string : NULL;
+    for (size_t first = 0; text != NULL && first <= text->byte_count;) {
+        const char *comma = memchr(text->bytes + first, ',', text->byte_count - first);
+        size_t end = comma != NULL ? (size_t)(comma - text->bytes) : text->byte_count;
+        struct template_value part;
+        if (!template_text_piece(run, text, first, end - first, &part) ||
+            !template_builder_push(&parts, part)) {
+            return false;
+        }
+        first = end + 1;
+    }
+    *out = (struct template_list){.items = parts.items, .count = parts.count};
+    return true;
+}
+
+/* The keys of sort are lists, so that equal first attributes leave it to the next. */
+static bool multiple_key(struct template_run *run, struct template_value item,
+                         const struct template_list *attributes, bool case_sensitive,
+                         struct template_value *out)
+{
+    struct template_items parts;
+    template_builder_items_init(&parts, run);
+    for (size_t i = 0; i < attributes->count; i++) {
+        struct template_value part;
+        if (!sort_key(run, item, attributes->items[i], case_sensitive, &part) ||
+            !template_builder_push(&parts, part)) {
+            return false;
+        }
+    }
+    return template_builder_finish_items(&parts, TEMPLATE_LIST, out);
+}
+
 static bool filter_sort(struct template_run *run, const struct template_call *call,
                         struct template_value *out)
 {
     struct template_list list;
-    struct template_value *keys = NULL;
-    struct template_value *items = NULL;
-    return template_iterate_items(run, call->subject, &list) &&
-           sorted(run, &list, call->bound[2], template_value_truth(call->bound[1]),
-                  template_value_truth(call->bound[0]), &keys, &items) &&
+    struct template_list attributes;
+    struct template_value attribute = template_call_or(call->bound[2], template_value_none());
+    if (!template_iterate_items(run, call->subject, &list) ||
+        !split_attributes(run, attribute, &attributes)) {
+        return false;
+    }
+    struct template_value *items = copy_items(run, &list);
+    struct template_value *keys = template_run_alloc_array(run, list.count, sizeof *keys);
+    if (items == NULL || keys == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < list.count; i++) {
+        if (!multiple_key(run, list.items[i], &attributes, template_value_truth(call->bound[1]),
+                          &keys[i])) {
+            return false;
+        }
+    }
+    return template_compare_sort(run, keys, items, list.count,
+                                 template_value_truth(call->bound[0])) &&
            template_run_list(run, TEMPLATE_LIST, items, list.count, out);
 }
 

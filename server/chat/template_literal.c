@@ -78,6 +78,10 @@ static bool finish_integer(struct template_lexer *lexer, struct template_token *
                            const char *digits, size_t count, int base)
 {
     int64_t value = 0;
+    if (base == 10 && digits[0] == '0' && strspn(digits, "0") < count) {
+        return template_lexer_fail(lexer, ERR_FORMAT, token->line, token->column,
+                                   "a number starts with 0");
+    }
     for (size_t i = 0; i < count; i++) {
         if (__builtin_mul_overflow(value, base, &value) ||
             __builtin_add_overflow(value, digit_value(digits[i]), &value)) {
@@ -132,10 +136,10 @@ bool template_literal_number(struct template_lexer *lexer, struct template_token
         return fail_number(lexer, token);
     }
     lexer->position = position;
+    text[count] = '\0';
     if (!is_float) {
         return finish_integer(lexer, token, text, whole_count, base);
     }
-    text[count] = '\0';
     token->kind = TOKEN_FLOAT;
     token->real = strtod(text, NULL);
     return true;

@@ -1,7 +1,7 @@
 /* template_parser.h - tokens -> tree.
  *
- * template_parser.c has the statements, template_expression.c the expressions; both work on this
- * parser. Functions return NULL or false after filling err.
+ * template_statement.c, template_expression.c and template_operand.c work on this parser. Functions
+ * return NULL or false after filling err.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERVER_CHAT_TEMPLATE_PARSER_H
 #define SERVER_CHAT_TEMPLATE_PARSER_H

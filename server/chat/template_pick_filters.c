@@ -83,6 +83,14 @@ static bool apply(struct template_run *run, const struct pick *pick, struct temp
     return pick->row == NULL || template_call_builtin(run, pick->row, *out, &pick->arguments, out);
 }
 
+/* Anything false has no elements, even what could not be iterated over. */
+static bool elements(struct template_run *run, struct template_value subject,
+                     struct template_list *out)
+{
+    *out = (struct template_list){0};
+    return !template_value_truth(subject) || template_iterate_items(run, subject, out);
+}
+
 static bool finish(struct template_items *items, struct template_value *out)
 {
     struct template_value list;
@@ -97,7 +105,7 @@ static bool filter_map(struct template_run *run, const struct template_call *cal
     struct template_list list;
     struct template_items mapped;
     template_builder_items_init(&mapped, run);
-    if (!template_iterate_items(run, call->subject, &list) ||
+    if (!elements(run, call->subject, &list) ||
         (list.count > 0 && !prepare_map(run, call, &pick))) {
         return false;
     }
@@ -116,7 +124,7 @@ static bool keep(struct template_run *run, const struct template_call *call,
     struct template_list list;
     struct template_items kept;
     template_builder_items_init(&kept, run);
-    if (!template_iterate_items(run, call->subject, &list)) {
+    if (!elements(run, call->subject, &list)) {
         return false;
     }
     for (size_t i = 0; i < list.count; i++) {

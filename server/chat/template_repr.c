@@ -283,10 +283,7 @@ bool template_repr_append_str(struct template_builder *text, struct template_val
         return template_builder_append_string(text, value.as.string);
     }
     if (value.kind == TEMPLATE_UNDEFINED) {
-        return !value.as.undefined->forbidden || template_run_fail_undefined(text->run, value);
-    }
-    if (value.kind == TEMPLATE_JOINER || value.kind == TEMPLATE_CYCLER) {
-        return append_object(text, value);
+        return true;
     }
     return append_nested(text, value, 0);
 }

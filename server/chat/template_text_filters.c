@@ -53,7 +53,9 @@ static bool filter_capitalize(struct template_run *run, const struct template_ca
 static bool filter_title(struct template_run *run, const struct template_call *call,
                          struct template_value *out)
 {
-    return change_case(run, call, TEMPLATE_TITLE_GAP, out);
+    bool ok = change_case(run, call, TEMPLATE_TITLE_GAP, out);
+    out->markup = false; /* the pieces are joined as plain text */
+    return ok;
 }
 
 static bool filter_string(struct template_run *run, const struct template_call *call,
@@ -249,6 +251,7 @@ static bool filter_truncate(struct template_run *run, const struct template_call
     struct template_value end;
     int64_t length = 255;
     int64_t leeway = 5;
+
     if (!template_run_text(run, "...", &end)) {
         return false;
     }

@@ -105,7 +105,7 @@ struct template_undefined {
     const char *hint;       /* the whole message, or NULL */
     const char *owner_type; /* type name of what had no such attribute, or NULL: a plain name */
     struct template_value name;
-    bool forbidden; /* the sandbox hides it: even printing it is an error */
+    bool forbidden; /* it exists in Python, but the sandbox hides it */
 };
 
 struct template_method {
