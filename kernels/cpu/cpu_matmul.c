@@ -14,8 +14,10 @@
 #include <stdlib.h>
 
 enum {
-    ROW_BLOCK = 48,    /* input rows that share a dequantised chunk: 48 KiB of inputs a chunk */
-    PANEL = 16,        /* outputs that share those inputs while they are in the cache */
+    ROW_BLOCK = 48, /* input rows that share a dequantised chunk */
+    PANEL = 16,     /* outputs that share a chunk of the inputs when all of them fit no cache */
+    INPUT_BYTES = 384 << 10, /* inputs that stay in the second-level cache beside the weights */
+    CACHE_LINE = 64,
     ITEM_BYTES = 65536 /* least weights of one work item: long runs for the prefetcher */
 };
 
@@ -34,6 +36,7 @@ struct product {
     uint32_t k_count;
     uint32_t out_dim;
     uint32_t item_outputs; /* a multiple of PANEL */
+    uint32_t panel;        /* outputs that advance through k together */
 };
 
 enum status cpu_matmul_init(struct cpu_matmul *matmul, const struct cpu_ops *ops,
@@ -95,7 +98,15 @@ static void run_single_row(const struct product *product, uint32_t first, uint32
     }
 }
 
-/* Adds the chunk of k that begins at k to the sums of a panel. */
+static void prefetch(const uint8_t *bytes, size_t byte_count)
+{
+    for (size_t i = 0; i < byte_count; i += CACHE_LINE) {
+        __builtin_prefetch(bytes + i);
+    }
+}
+
+/* Adds the chunk of k that begins at k to the sums of a panel. The same chunk of the next panel is
+ * fetched meanwhile: rows are too short for the hardware to see the stream. */
 static void add_chunk(const struct product *product, float *weights, struct cpu_accumulate chunk,
                       uint32_t k, uint32_t first, uint32_t end)
 {
@@ -108,12 +119,16 @@ static void add_chunk(const struct product *product, float *weights, struct cpu_
     chunk.k_count = left < CPU_OPS_CHUNK ? left : CPU_OPS_CHUNK;
     chunk.first = k == 0;
     chunk.x += k;
+    size_t chunk_bytes = quant_row_bytes(dtype, chunk.k_count);
+    size_t ahead = product->panel * product->row_bytes;
     for (uint32_t output = first; output < end; output += CPU_OPS_TILE) {
         const void *rows[CPU_OPS_TILE];
         tile_rows(product, output, rows);
         for (uint32_t i = 0; i < CPU_OPS_TILE; i++) {
             float *out = weights + (size_t)i * CPU_OPS_CHUNK;
-            ops->dequantize[dtype](out, (const uint8_t *)rows[i] + skip, chunk.k_count);
+            const uint8_t *bytes = (const uint8_t *)rows[i] + skip;
+            prefetch(bytes + ahead, chunk_bytes);
+            ops->dequantize[dtype](out, bytes, chunk.k_count);
             for (uint32_t pad = chunk.k_count; pad % CPU_OPS_LANES_MAX != 0; pad++) {
                 out[pad] = 0.0f;
             }
@@ -160,8 +175,8 @@ static void run_item(void *context, uint32_t item, uint32_t worker)
     }
     float *scratch = product->matmul->scratch + (size_t)worker * SCRATCH_FLOATS;
     for (uint32_t row = 0; row < product->args->row_count; row += ROW_BLOCK) {
-        for (uint32_t output = first; output < end; output += PANEL) {
-            uint32_t panel_end = output + PANEL < end ? output + PANEL : end;
+        for (uint32_t output = first; output < end; output += product->panel) {
+            uint32_t panel_end = output + product->panel < end ? output + product->panel : end;
             run_panel(product, scratch, output, panel_end, row);
         }
     }
@@ -185,6 +200,8 @@ void cpu_matmul_run(struct cpu_matmul *matmul, const struct matmul_args *args)
         .out_dim = (uint32_t)out_dim,
     };
     uint64_t panels = ITEM_BYTES / (product.row_bytes * PANEL);
+    uint64_t rows = args->row_count < ROW_BLOCK ? args->row_count : ROW_BLOCK;
+    product.panel = rows * k_count * sizeof(float) <= INPUT_BYTES ? CPU_OPS_TILE : PANEL;
     /* Small inputs are cheaper done here than announced to the other workers. */
     bool small = k_count * out_dim * args->row_count < 65536;
     product.item_outputs = (uint32_t)(panels > 1 ? panels : 1) * PANEL;

@@ -24,25 +24,49 @@ struct quad {
     __m256 part[QUARTERS];
 };
 
-typedef struct quad (*decode_fn)(const uint8_t *block, uint32_t granule);
+typedef struct quad (*decode_fn)(const uint8_t *block, uint32_t granule,
+                                 const struct quant_scales *scales);
+
+/* How a format is read; constant where it is used, so that all of it is inlined. */
+struct format {
+    uint32_t block_values;
+    uint32_t block_bytes;
+    quant_codes_scales_fn unpack_scales;
+    decode_fn decode;
+};
 
 /* ---- 32 weights of each format ---- */
 
-INLINE struct quad decode_f32(const uint8_t *block, uint32_t granule)
+INLINE void no_scales(struct quant_scales *scales, const uint8_t *block)
+{
+    (void)scales;
+    (void)block;
+}
+
+INLINE struct quad load_quad(const float *values)
 {
     struct quad out;
-    (void)granule;
 #pragma GCC unroll 4
     for (int i = 0; i < QUARTERS; i++) {
-        out.part[i] = _mm256_loadu_ps((const float *)(const void *)block + (size_t)i * LANES);
+        out.part[i] = _mm256_loadu_ps(values + (size_t)i * LANES);
     }
     return out;
 }
 
-INLINE struct quad decode_f16(const uint8_t *block, uint32_t granule)
+INLINE struct quad decode_f32(const uint8_t *block, uint32_t granule,
+                              const struct quant_scales *scales)
+{
+    (void)granule;
+    (void)scales;
+    return load_quad((const float *)(const void *)block);
+}
+
+INLINE struct quad decode_f16(const uint8_t *block, uint32_t granule,
+                              const struct quant_scales *scales)
 {
     struct quad out;
     (void)granule;
+    (void)scales;
 #pragma GCC unroll 4
     for (int i = 0; i < QUARTERS; i++) {
         out.part[i] = _mm256_cvtph_ps(quant_codes_load_half(block + (size_t)i * 16));
@@ -55,10 +79,12 @@ INLINE __m256 widen_bf16(__m128i bits)
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
 }
 
-INLINE struct quad decode_bf16(const uint8_t *block, uint32_t granule)
+INLINE struct quad decode_bf16(const uint8_t *block, uint32_t granule,
+                               const struct quant_scales *scales)
 {
     struct quad out;
     (void)granule;
+    (void)scales;
 #pragma GCC unroll 4
     for (int i = 0; i < QUARTERS; i++) {
         out.part[i] = widen_bf16(quant_codes_load_half(block + (size_t)i * 16));
@@ -66,66 +92,95 @@ INLINE struct quad decode_bf16(const uint8_t *block, uint32_t granule)
     return out;
 }
 
-INLINE struct quad scale_codes(struct quant_codes codes)
+INLINE struct quad multiply(__m256i codes, float step_a, float step_b)
 {
-    __m128i low = _mm256_castsi256_si128(codes.codes);
-    __m128i high = _mm256_extracti128_si256(codes.codes, 1);
+    __m128i low = _mm256_castsi256_si128(codes);
+    __m128i high = _mm256_extracti128_si256(codes, 1);
     __m256i wide[QUARTERS] = {
         _mm256_cvtepi8_epi32(low), _mm256_cvtepi8_epi32(_mm_srli_si128(low, 8)),
         _mm256_cvtepi8_epi32(high), _mm256_cvtepi8_epi32(_mm_srli_si128(high, 8))};
     struct quad out;
 #pragma GCC unroll 4
     for (int i = 0; i < QUARTERS; i++) {
-        out.part[i] = _mm256_mul_ps(_mm256_cvtepi32_ps(wide[i]), _mm256_set1_ps(codes.step[i / 2]));
+        out.part[i] = _mm256_mul_ps(_mm256_cvtepi32_ps(wide[i]),
+                                    _mm256_set1_ps(i < QUARTERS / 2 ? step_a : step_b));
     }
     return out;
 }
 
-INLINE struct quad scale_and_shift_codes(struct quant_codes codes)
+INLINE struct quad add(struct quad values, float offset_a, float offset_b)
 {
-    struct quad out = scale_codes(codes);
 #pragma GCC unroll 4
     for (int i = 0; i < QUARTERS; i++) {
-        out.part[i] = _mm256_add_ps(out.part[i], _mm256_set1_ps(codes.offset[i / 2]));
+        values.part[i] =
+            _mm256_add_ps(values.part[i], _mm256_set1_ps(i < QUARTERS / 2 ? offset_a : offset_b));
     }
-    return out;
+    return values;
 }
 
-#define DECODE_BY_CODES(name, scale)                                                               \
-    INLINE struct quad decode_##name(const uint8_t *block, uint32_t granule)                       \
+#define DECODE(name)                                                                               \
+    INLINE struct quad decode_##name(const uint8_t *block, uint32_t granule,                       \
+                                     const struct quant_scales *scales)
+
+/* One scale for 32 values, or one for 16; with minimums or without. */
+#define DECODE_BY_32(name)                                                                         \
+    DECODE(name)                                                                                   \
     {                                                                                              \
-        return scale(quant_codes_##name(block, granule));                                          \
+        float step = scales->step[granule];                                                        \
+        return multiply(quant_codes_##name(block, granule), step, step);                           \
+    }
+#define DECODE_BY_16(name)                                                                         \
+    DECODE(name)                                                                                   \
+    {                                                                                              \
+        return multiply(quant_codes_##name(block, granule), scales->step[granule * 2],             \
+                        scales->step[granule * 2 + 1]);                                            \
+    }
+#define DECODE_WITH_MINIMUM(name)                                                                  \
+    DECODE(name)                                                                                   \
+    {                                                                                              \
+        float step = scales->step[granule];                                                        \
+        float offset = scales->offset[granule];                                                    \
+        return add(multiply(quant_codes_##name(block, granule), step, step), offset, offset);      \
     }
 
-DECODE_BY_CODES(q8_0, scale_codes)
-DECODE_BY_CODES(q4_0, scale_codes)
-DECODE_BY_CODES(q4_1, scale_and_shift_codes)
-DECODE_BY_CODES(q5_0, scale_codes)
-DECODE_BY_CODES(q5_1, scale_and_shift_codes)
-DECODE_BY_CODES(q2_k, scale_and_shift_codes)
-DECODE_BY_CODES(q3_k, scale_codes)
-DECODE_BY_CODES(q4_k, scale_and_shift_codes)
-DECODE_BY_CODES(q5_k, scale_and_shift_codes)
-DECODE_BY_CODES(q6_k, scale_codes)
-DECODE_BY_CODES(iq4_nl, scale_codes)
-DECODE_BY_CODES(iq4_xs, scale_codes)
-DECODE_BY_CODES(mxfp4, scale_codes)
+DECODE_BY_32(q8_0)
+DECODE_BY_32(q4_0)
+DECODE_BY_32(q5_0)
+DECODE_BY_32(iq4_nl)
+DECODE_BY_32(iq4_xs)
+DECODE_BY_32(mxfp4)
+DECODE_BY_16(q3_k)
+DECODE_BY_16(q6_k)
+DECODE_WITH_MINIMUM(q4_1)
+DECODE_WITH_MINIMUM(q5_1)
+DECODE_WITH_MINIMUM(q4_k)
+DECODE_WITH_MINIMUM(q5_k)
+
+DECODE(q2_k)
+{
+    uint32_t group = granule * 2;
+    return add(
+        multiply(quant_codes_q2_k(block, granule), scales->step[group], scales->step[group + 1]),
+        scales->offset[group], scales->offset[group + 1]);
+}
 
 /* ---- dequantise and dot ---- */
 
-INLINE void unpack(float *out, const uint8_t *block, size_t value_count, uint32_t block_values,
-                   uint32_t block_bytes, decode_fn decode)
+INLINE void unpack(float *out, const uint8_t *block, size_t value_count, const struct format format)
 {
-    for (; value_count >= block_values; value_count -= block_values, block += block_bytes) {
+    struct quant_scales scales;
+    for (; value_count >= format.block_values; value_count -= format.block_values) {
+        format.unpack_scales(&scales, block);
 #pragma GCC unroll 8
-        for (uint32_t granule = 0; granule < block_values / GRANULE; granule++) {
-            struct quad weights = decode(block, granule);
+        for (uint32_t granule = 0; granule < format.block_values / GRANULE; granule++) {
+            struct quad weights = format.decode(block, granule, &scales);
 #pragma GCC unroll 4
             for (int i = 0; i < QUARTERS; i++) {
                 _mm256_storeu_ps(out + (size_t)i * LANES, weights.part[i]);
             }
             out += GRANULE;
         }
+        block += format.block_bytes;
     }
 }
 
@@ -143,24 +198,25 @@ INLINE __m128 fold_four(const __m256 lanes[TILE])
 
 /* Adds whole blocks to the sums, fetching the next four rows meanwhile. */
 INLINE void add_blocks(__m256 sums[TILE], const uint8_t *rows[TILE], const float *x,
-                       size_t block_count, uint32_t block_values, uint32_t block_bytes,
-                       decode_fn decode)
+                       size_t block_count, const struct format format)
 {
     size_t ahead = (size_t)(rows[1] - rows[0]) * TILE;
     for (size_t block = 0; block < block_count; block++) {
+        struct quant_scales scales[TILE];
 #pragma GCC unroll 4
         for (int i = 0; i < TILE; i++) {
-            for (uint32_t line = 0; line < block_bytes; line += 64) {
+            for (uint32_t line = 0; line < format.block_bytes; line += 64) {
                 _mm_prefetch((const char *)rows[i] + ahead + line, _MM_HINT_T0);
             }
+            format.unpack_scales(&scales[i], rows[i]);
         }
 #pragma GCC unroll 8
-        for (uint32_t granule = 0; granule < block_values / GRANULE; granule++) {
-            struct quad inputs = decode_f32((const uint8_t *)(const void *)x, 0);
+        for (uint32_t granule = 0; granule < format.block_values / GRANULE; granule++) {
+            struct quad inputs = load_quad(x);
             x += GRANULE;
 #pragma GCC unroll 4
             for (int i = 0; i < TILE; i++) {
-                struct quad weights = decode(rows[i], granule);
+                struct quad weights = format.decode(rows[i], granule, &scales[i]);
 #pragma GCC unroll 4
                 for (int j = 0; j < QUARTERS; j++) {
                     sums[i] = _mm256_fmadd_ps(weights.part[j], inputs.part[j], sums[i]);
@@ -168,39 +224,40 @@ INLINE void add_blocks(__m256 sums[TILE], const uint8_t *rows[TILE], const float
             }
         }
         for (int i = 0; i < TILE; i++) {
-            rows[i] += block_bytes;
+            rows[i] += format.block_bytes;
         }
     }
 }
 
-#define BLOCK_FORMAT(name, block_values, block_bytes)                                              \
+#define BLOCK_FORMAT(name, block_values, block_bytes, unpack_scales)                               \
     static void dequantize_##name(float *out, const void *blocks, size_t value_count)              \
     {                                                                                              \
-        unpack(out, blocks, value_count, block_values, block_bytes, decode_##name);                \
+        const struct format format = {block_values, block_bytes, unpack_scales, decode_##name};    \
+        unpack(out, blocks, value_count, format);                                                  \
     }                                                                                              \
     static void dot_##name(float *sums, const void *const *rows, const float *x, size_t k_count)   \
     {                                                                                              \
+        const struct format format = {block_values, block_bytes, unpack_scales, decode_##name};    \
         __m256 lanes[TILE] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),       \
                               _mm256_setzero_ps()};                                                \
         const uint8_t *bytes[TILE] = {rows[0], rows[1], rows[2], rows[3]};                         \
-        add_blocks(lanes, bytes, x, k_count / (block_values), block_values, block_bytes,           \
-                   decode_##name);                                                                 \
+        add_blocks(lanes, bytes, x, k_count / (block_values), format);                             \
         _mm_storeu_ps(sums, fold_four(lanes));                                                     \
     }
 
-BLOCK_FORMAT(q8_0, 32, 34)
-BLOCK_FORMAT(q4_0, 32, 18)
-BLOCK_FORMAT(q4_1, 32, 20)
-BLOCK_FORMAT(q5_0, 32, 22)
-BLOCK_FORMAT(q5_1, 32, 24)
-BLOCK_FORMAT(q2_k, 256, 84)
-BLOCK_FORMAT(q3_k, 256, 110)
-BLOCK_FORMAT(q4_k, 256, 144)
-BLOCK_FORMAT(q5_k, 256, 176)
-BLOCK_FORMAT(q6_k, 256, 210)
-BLOCK_FORMAT(iq4_nl, 32, 18)
-BLOCK_FORMAT(iq4_xs, 256, 136)
-BLOCK_FORMAT(mxfp4, 32, 17)
+BLOCK_FORMAT(q8_0, 32, 34, quant_codes_scales_f16)
+BLOCK_FORMAT(q4_0, 32, 18, quant_codes_scales_f16)
+BLOCK_FORMAT(q4_1, 32, 20, quant_codes_scales_f16_pair)
+BLOCK_FORMAT(q5_0, 32, 22, quant_codes_scales_f16)
+BLOCK_FORMAT(q5_1, 32, 24, quant_codes_scales_f16_pair)
+BLOCK_FORMAT(q2_k, 256, 84, quant_codes_scales_q2_k)
+BLOCK_FORMAT(q3_k, 256, 110, quant_codes_scales_q3_k)
+BLOCK_FORMAT(q4_k, 256, 144, quant_codes_scales_q4_k)
+BLOCK_FORMAT(q5_k, 256, 176, quant_codes_scales_q4_k)
+BLOCK_FORMAT(q6_k, 256, 210, quant_codes_scales_q6_k)
+BLOCK_FORMAT(iq4_nl, 32, 18, quant_codes_scales_f16)
+BLOCK_FORMAT(iq4_xs, 256, 136, quant_codes_scales_iq4_xs)
+BLOCK_FORMAT(mxfp4, 32, 17, quant_codes_scales_mxfp4)
 
 /* Float rows have any length: the last ones go through a zeroed buffer, eight at a time. */
 INLINE __m256 load_tail_f32(const uint8_t *bytes, size_t count)
@@ -237,9 +294,10 @@ INLINE void store_tail(float *out, __m256 values, size_t count)
 #define FLOAT_FORMAT(name, value_bytes)                                                            \
     static void dequantize_##name(float *out, const void *values, size_t value_count)              \
     {                                                                                              \
+        const struct format format = {GRANULE, GRANULE * (value_bytes), no_scales, decode_##name}; \
         const uint8_t *bytes = values;                                                             \
         size_t whole = value_count / GRANULE * GRANULE;                                            \
-        unpack(out, bytes, whole, GRANULE, GRANULE *(value_bytes), decode_##name);                 \
+        unpack(out, bytes, whole, format);                                                         \
         for (size_t k = whole; k < value_count; k += LANES) {                                      \
             size_t left = value_count - k;                                                         \
             store_tail(out + k, load_tail_##name(bytes + k * (value_bytes), left), left);          \
@@ -247,12 +305,12 @@ INLINE void store_tail(float *out, __m256 values, size_t count)
     }                                                                                              \
     static void dot_##name(float *sums, const void *const *rows, const float *x, size_t k_count)   \
     {                                                                                              \
+        const struct format format = {GRANULE, GRANULE * (value_bytes), no_scales, decode_##name}; \
         __m256 lanes[TILE] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),       \
                               _mm256_setzero_ps()};                                                \
         const uint8_t *bytes[TILE] = {rows[0], rows[1], rows[2], rows[3]};                         \
         size_t whole = k_count / GRANULE * GRANULE;                                                \
-        add_blocks(lanes, bytes, x, k_count / GRANULE, GRANULE, GRANULE * (value_bytes),           \
-                   decode_##name);                                                                 \
+        add_blocks(lanes, bytes, x, k_count / GRANULE, format);                                    \
         for (size_t k = whole; k < k_count; k += LANES) {                                          \
             size_t left = k_count - k;                                                             \
             __m256 tail = load_tail_f32((const uint8_t *)(const void *)(x + k), left);             \

@@ -1,9 +1,8 @@
 /* quant_codes_avx2.h - the integer codes of 32 stored weights at a time, for both vector tables.
  *
- * A granule is 32 consecutive values of a block. Each function gives their codes in order as
- * signed bytes, and a step and an offset for each half: value = code * step + offset, the two
- * roundings of quant.c (whose "- minimum" is an exact "+ -minimum"). The layouts are described
- * there and in quant_k.c. SPDX-License-Identifier: Apache-2.0 */
+ * For each format: its scales, unpacked once a block, and the codes of a granule (32 consecutive
+ * values) in order as signed bytes. value = code * step + offset, the two roundings of quant.c
+ * (whose "- minimum" is an exact "+ -minimum"). The layouts are described there and in quant_k.c. SPDX-License-Identifier: Apache-2.0 */
 #ifndef KERNELS_CPU_QUANT_CODES_AVX2_H
 #define KERNELS_CPU_QUANT_CODES_AVX2_H
 
@@ -13,14 +12,14 @@
 
 #define QUANT_CODES_INLINE static inline __attribute__((always_inline, unused))
 
-struct quant_codes {
-    __m256i codes;
-    float step[2];   /* of values 0..15, 16..31 */
-    float offset[2]; /* set by the formats that have a minimum only */
+/* The scales of one block, unpacked at once. Formats with one scale for 32 values use entry
+ * `granule`; those with one for 16 use 2 granule and 2 granule + 1. */
+struct quant_scales {
+    float step[16];
+    float offset[16]; /* set by the formats that have a minimum only */
 };
 
-/* What a function of this header looks like; `granule` counts within the block. */
-typedef struct quant_codes (*quant_codes_fn)(const uint8_t *block, uint32_t granule);
+typedef void (*quant_codes_scales_fn)(struct quant_scales *scales, const uint8_t *block);
 
 QUANT_CODES_INLINE float quant_codes_f16(const uint8_t *bytes)
 {
@@ -67,58 +66,67 @@ QUANT_CODES_INLINE __m256i quant_codes_spread_bits(const uint8_t *bytes)
     return _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit);
 }
 
-QUANT_CODES_INLINE struct quant_codes quant_codes_q8_0(const uint8_t *block, uint32_t granule)
+/* ---- blocks of 32 ---- */
+
+QUANT_CODES_INLINE void quant_codes_scales_f16(struct quant_scales *scales, const uint8_t *block)
 {
-    (void)granule;
-    float step = quant_codes_f16(block);
-    return (struct quant_codes){.codes = quant_codes_load(block + 2), .step = {step, step}};
+    scales->step[0] = quant_codes_f16(block);
 }
 
-QUANT_CODES_INLINE struct quant_codes quant_codes_q4_0(const uint8_t *block, uint32_t granule)
+QUANT_CODES_INLINE void quant_codes_scales_f16_pair(struct quant_scales *scales,
+                                                    const uint8_t *block)
 {
-    (void)granule;
-    float step = quant_codes_f16(block);
-    __m256i codes = _mm256_sub_epi8(quant_codes_nibbles(block + 2), _mm256_set1_epi8(8));
-    return (struct quant_codes){.codes = codes, .step = {step, step}};
+    scales->step[0] = quant_codes_f16(block);
+    scales->offset[0] = quant_codes_f16(block + 2);
 }
 
-QUANT_CODES_INLINE struct quant_codes quant_codes_q4_1(const uint8_t *block, uint32_t granule)
+/* 2^(exponent - 128); the two smallest are subnormal. */
+QUANT_CODES_INLINE void quant_codes_scales_mxfp4(struct quant_scales *scales, const uint8_t *block)
+{
+    uint32_t exponent = block[0];
+    uint32_t bits = exponent < 2 ? 0x00200000u << exponent : (exponent - 1) << 23;
+    memcpy(&scales->step[0], &bits, sizeof bits);
+}
+
+QUANT_CODES_INLINE __m256i quant_codes_q8_0(const uint8_t *block, uint32_t granule)
 {
     (void)granule;
-    float step = quant_codes_f16(block);
-    float offset = quant_codes_f16(block + 2);
-    return (struct quant_codes){
-        .codes = quant_codes_nibbles(block + 4), .step = {step, step}, .offset = {offset, offset}};
+    return quant_codes_load(block + 2);
+}
+
+QUANT_CODES_INLINE __m256i quant_codes_q4_0(const uint8_t *block, uint32_t granule)
+{
+    (void)granule;
+    return _mm256_sub_epi8(quant_codes_nibbles(block + 2), _mm256_set1_epi8(8));
+}
+
+QUANT_CODES_INLINE __m256i quant_codes_q4_1(const uint8_t *block, uint32_t granule)
+{
+    (void)granule;
+    return quant_codes_nibbles(block + 4);
 }
 
 /* The codes are value + 16: where the fifth bit is clear, take 16 away. */
-QUANT_CODES_INLINE struct quant_codes quant_codes_q5_0(const uint8_t *block, uint32_t granule)
+QUANT_CODES_INLINE __m256i quant_codes_q5_0(const uint8_t *block, uint32_t granule)
 {
     (void)granule;
-    float step = quant_codes_f16(block);
     __m256i set = quant_codes_spread_bits(block + 2);
     __m256i away = _mm256_andnot_si256(set, _mm256_set1_epi8(16));
-    __m256i codes = _mm256_sub_epi8(quant_codes_nibbles(block + 6), away);
-    return (struct quant_codes){.codes = codes, .step = {step, step}};
+    return _mm256_sub_epi8(quant_codes_nibbles(block + 6), away);
 }
 
-QUANT_CODES_INLINE struct quant_codes quant_codes_q5_1(const uint8_t *block, uint32_t granule)
+QUANT_CODES_INLINE __m256i quant_codes_q5_1(const uint8_t *block, uint32_t granule)
 {
     (void)granule;
-    float step = quant_codes_f16(block);
-    float offset = quant_codes_f16(block + 2);
     __m256i set = quant_codes_spread_bits(block + 4);
-    __m256i codes = _mm256_or_si256(quant_codes_nibbles(block + 8),
-                                    _mm256_and_si256(set, _mm256_set1_epi8(16)));
-    return (struct quant_codes){.codes = codes, .step = {step, step}, .offset = {offset, offset}};
+    return _mm256_or_si256(quant_codes_nibbles(block + 8),
+                           _mm256_and_si256(set, _mm256_set1_epi8(16)));
 }
 
-QUANT_CODES_INLINE struct quant_codes quant_codes_from_table(const uint8_t *nibbles,
-                                                             const int8_t *table, float step)
+QUANT_CODES_INLINE __m256i quant_codes_from_table(const uint8_t *nibbles, const int8_t *table)
 {
     __m256i values = _mm256_broadcastsi128_si256(quant_codes_load_half((const uint8_t *)table));
-    return (struct quant_codes){.codes = _mm256_shuffle_epi8(values, quant_codes_nibbles(nibbles)),
-                                .step = {step, step}};
+    return _mm256_shuffle_epi8(values, quant_codes_nibbles(nibbles));
 }
 
 static const int8_t QUANT_CODES_IQ4[16] __attribute__((unused)) = {
@@ -126,127 +134,135 @@ static const int8_t QUANT_CODES_IQ4[16] __attribute__((unused)) = {
 static const int8_t QUANT_CODES_MXFP4[16]
     __attribute__((unused)) = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
-QUANT_CODES_INLINE struct quant_codes quant_codes_iq4_nl(const uint8_t *block, uint32_t granule)
+QUANT_CODES_INLINE __m256i quant_codes_iq4_nl(const uint8_t *block, uint32_t granule)
 {
     (void)granule;
-    return quant_codes_from_table(block + 2, QUANT_CODES_IQ4, quant_codes_f16(block));
+    return quant_codes_from_table(block + 2, QUANT_CODES_IQ4);
 }
 
-/* 2^(exponent - 128); the two smallest are subnormal. */
-QUANT_CODES_INLINE float quant_codes_mxfp4_step(uint8_t exponent)
-{
-    uint32_t bits = exponent < 2 ? 0x00200000u << exponent : (uint32_t)(exponent - 1) << 23;
-    float step;
-    memcpy(&step, &bits, sizeof step);
-    return step;
-}
-
-QUANT_CODES_INLINE struct quant_codes quant_codes_mxfp4(const uint8_t *block, uint32_t granule)
+QUANT_CODES_INLINE __m256i quant_codes_mxfp4(const uint8_t *block, uint32_t granule)
 {
     (void)granule;
-    return quant_codes_from_table(block + 1, QUANT_CODES_MXFP4, quant_codes_mxfp4_step(block[0]));
+    return quant_codes_from_table(block + 1, QUANT_CODES_MXFP4);
 }
 
-QUANT_CODES_INLINE float quant_codes_iq4_xs_step(const uint8_t *block, uint32_t granule)
+/* ---- blocks of 256: scales ---- */
+
+/* out[i] = codes[i] * factor for 8 integers */
+QUANT_CODES_INLINE void quant_codes_scale_8(float *out, __m256i codes, float factor)
 {
-    int low = (block[4 + granule / 2] >> (granule % 2 * 4)) & 15;
-    int high = (block[2 + granule / 4] >> (granule % 4 * 2)) & 3;
-    return quant_codes_f16(block) * (float)((low | (high << 4)) - 32);
+    _mm256_storeu_ps(out, _mm256_mul_ps(_mm256_cvtepi32_ps(codes), _mm256_set1_ps(factor)));
 }
 
-QUANT_CODES_INLINE struct quant_codes quant_codes_iq4_xs(const uint8_t *block, uint32_t granule)
+/* The same for 16 signed bytes. */
+QUANT_CODES_INLINE void quant_codes_scale_16(float *out, __m128i codes, float factor)
 {
-    return quant_codes_from_table(block + 8 + (size_t)granule * 16, QUANT_CODES_IQ4,
-                                  quant_codes_iq4_xs_step(block, granule));
+    quant_codes_scale_8(out, _mm256_cvtepi8_epi32(codes), factor);
+    quant_codes_scale_8(out + 8, _mm256_cvtepi8_epi32(_mm_srli_si128(codes, 8)), factor);
 }
 
-QUANT_CODES_INLINE struct quant_codes quant_codes_q2_k(const uint8_t *block, uint32_t granule)
+QUANT_CODES_INLINE void quant_codes_scales_q2_k(struct quant_scales *scales, const uint8_t *block)
 {
-    const uint8_t *scales = block + granule * 2;
-    float d = quant_codes_f16(block + 80);
-    float dmin = quant_codes_f16(block + 82);
-    __m256i bytes = quant_codes_load(block + 16 + (size_t)(granule / 4) * 32);
-    return (struct quant_codes){
-        .codes = quant_codes_field(bytes, granule % 4 * 2, 3),
-        .step = {d * (float)(scales[0] & 15), d * (float)(scales[1] & 15)},
-        .offset = {-(dmin * (float)(scales[0] >> 4)), -(dmin * (float)(scales[1] >> 4))}};
+    __m128i bytes = quant_codes_load_half(block);
+    __m128i low = _mm_and_si128(bytes, _mm_set1_epi8(15));
+    __m128i high = _mm_and_si128(_mm_srli_epi16(bytes, 4), _mm_set1_epi8(15));
+    quant_codes_scale_16(scales->step, low, quant_codes_f16(block + 80));
+    quant_codes_scale_16(scales->offset, high, -quant_codes_f16(block + 82));
 }
 
-QUANT_CODES_INLINE float quant_codes_q3_step(const uint8_t *scales, float d, uint32_t group)
+QUANT_CODES_INLINE void quant_codes_scales_q3_k(struct quant_scales *scales, const uint8_t *block)
 {
-    int low = group < 8 ? scales[group] & 15 : scales[group - 8] >> 4;
-    int high = (scales[8 + group % 4] >> (group / 4 * 2)) & 3;
-    return d * (float)((low | (high << 4)) - 32);
+    uint32_t pairs;
+    memcpy(&pairs, block + 104, sizeof pairs);
+    __m128i nibbles = _mm_loadl_epi64((const __m128i *)(const void *)(block + 96));
+    __m128i low =
+        _mm_and_si128(_mm_unpacklo_epi64(nibbles, _mm_srli_epi16(nibbles, 4)), _mm_set1_epi8(15));
+    __m128i high = _mm_srlv_epi32(_mm_set1_epi32((int)pairs), _mm_setr_epi32(0, 2, 4, 6));
+    high = _mm_slli_epi16(_mm_and_si128(high, _mm_set1_epi8(3)), 4);
+    __m128i codes = _mm_sub_epi8(_mm_or_si128(low, high), _mm_set1_epi8(32));
+    quant_codes_scale_16(scales->step, codes, quant_codes_f16(block + 108));
 }
 
-QUANT_CODES_INLINE struct quant_codes quant_codes_q3_k(const uint8_t *block, uint32_t granule)
+/* q4_K and q5_K, whose first 16 bytes are alike: four bytes of scales or minimums at a time. */
+QUANT_CODES_INLINE void quant_codes_scales_q4_k(struct quant_scales *scales, const uint8_t *block)
 {
-    float d = quant_codes_f16(block + 108);
+    uint32_t words[3];
+    memcpy(words, block + 4, sizeof words);
+    uint32_t step_high = (words[2] & 0x0f0f0f0fu) | ((words[0] >> 2) & 0x30303030u);
+    uint32_t offset_high = ((words[2] >> 4) & 0x0f0f0f0fu) | ((words[1] >> 2) & 0x30303030u);
+    uint64_t steps = (words[0] & 0x3f3f3f3fu) | ((uint64_t)step_high << 32);
+    uint64_t offsets = (words[1] & 0x3f3f3f3fu) | ((uint64_t)offset_high << 32);
+    quant_codes_scale_8(scales->step, _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)steps)),
+                        quant_codes_f16(block));
+    quant_codes_scale_8(scales->offset, _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)offsets)),
+                        -quant_codes_f16(block + 2));
+}
+
+QUANT_CODES_INLINE void quant_codes_scales_q6_k(struct quant_scales *scales, const uint8_t *block)
+{
+    quant_codes_scale_16(scales->step, quant_codes_load_half(block + 192),
+                         quant_codes_f16(block + 208));
+}
+
+QUANT_CODES_INLINE void quant_codes_scales_iq4_xs(struct quant_scales *scales, const uint8_t *block)
+{
+    uint16_t high_bits;
+    uint32_t low_bits;
+    memcpy(&high_bits, block + 2, sizeof high_bits);
+    memcpy(&low_bits, block + 4, sizeof low_bits);
+    const __m256i shifts = _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14);
+    __m256i high = _mm256_srlv_epi32(_mm256_set1_epi32(high_bits), shifts);
+    __m256i low = _mm256_srlv_epi32(_mm256_set1_epi32((int)low_bits), _mm256_slli_epi32(shifts, 1));
+    high = _mm256_slli_epi32(_mm256_and_si256(high, _mm256_set1_epi32(3)), 4);
+    low = _mm256_and_si256(low, _mm256_set1_epi32(15));
+    __m256i codes = _mm256_sub_epi32(_mm256_or_si256(low, high), _mm256_set1_epi32(32));
+    quant_codes_scale_8(scales->step, codes, quant_codes_f16(block));
+}
+
+/* ---- blocks of 256: codes ---- */
+
+QUANT_CODES_INLINE __m256i quant_codes_q2_k(const uint8_t *block, uint32_t granule)
+{
+    return quant_codes_field(quant_codes_load(block + 16 + (size_t)(granule / 4) * 32),
+                             granule % 4 * 2, 3);
+}
+
+QUANT_CODES_INLINE __m256i quant_codes_q3_k(const uint8_t *block, uint32_t granule)
+{
     __m256i low = quant_codes_field(quant_codes_load(block + 32 + (size_t)(granule / 4) * 32),
                                     granule % 4 * 2, 3);
     __m256i bit = quant_codes_field(quant_codes_load(block), granule, 1);
     /* low - 4 where the bit is clear: low + 4 * bit - 4 */
-    __m256i codes =
-        _mm256_sub_epi8(_mm256_add_epi8(low, _mm256_slli_epi16(bit, 2)), _mm256_set1_epi8(4));
-    return (struct quant_codes){.codes = codes,
-                                .step = {quant_codes_q3_step(block + 96, d, granule * 2),
-                                         quant_codes_q3_step(block + 96, d, granule * 2 + 1)}};
+    return _mm256_sub_epi8(_mm256_add_epi8(low, _mm256_slli_epi16(bit, 2)), _mm256_set1_epi8(4));
 }
 
-/* Step and offset of a granule of q4_K and q5_K, whose first 16 bytes are alike. */
-QUANT_CODES_INLINE void quant_codes_q4_k_scales(const uint8_t *block, uint32_t granule, float *step,
-                                                float *offset)
+QUANT_CODES_INLINE __m256i quant_codes_q4_k(const uint8_t *block, uint32_t granule)
 {
-    const uint8_t *scales = block + 4;
-    int scale;
-    int minimum;
-    if (granule < 4) {
-        scale = scales[granule] & 63;
-        minimum = scales[granule + 4] & 63;
-    } else {
-        scale = (scales[granule + 4] & 15) | ((scales[granule - 4] >> 6) << 4);
-        minimum = (scales[granule + 4] >> 4) | ((scales[granule] >> 6) << 4);
-    }
-    *step = quant_codes_f16(block) * (float)scale;
-    *offset = -(quant_codes_f16(block + 2) * (float)minimum);
+    return quant_codes_field(quant_codes_load(block + 16 + (size_t)(granule / 2) * 32),
+                             granule % 2 * 4, 15);
 }
 
-QUANT_CODES_INLINE struct quant_codes quant_codes_q4_k(const uint8_t *block, uint32_t granule)
+QUANT_CODES_INLINE __m256i quant_codes_q5_k(const uint8_t *block, uint32_t granule)
 {
-    float step;
-    float offset;
-    quant_codes_q4_k_scales(block, granule, &step, &offset);
-    __m256i bytes = quant_codes_load(block + 16 + (size_t)(granule / 2) * 32);
-    return (struct quant_codes){.codes = quant_codes_field(bytes, granule % 2 * 4, 15),
-                                .step = {step, step},
-                                .offset = {offset, offset}};
-}
-
-QUANT_CODES_INLINE struct quant_codes quant_codes_q5_k(const uint8_t *block, uint32_t granule)
-{
-    float step;
-    float offset;
-    quant_codes_q4_k_scales(block, granule, &step, &offset);
     __m256i low = quant_codes_field(quant_codes_load(block + 48 + (size_t)(granule / 2) * 32),
                                     granule % 2 * 4, 15);
     __m256i bit = quant_codes_field(quant_codes_load(block + 16), granule, 1);
-    return (struct quant_codes){.codes = _mm256_or_si256(low, _mm256_slli_epi16(bit, 4)),
-                                .step = {step, step},
-                                .offset = {offset, offset}};
+    return _mm256_or_si256(low, _mm256_slli_epi16(bit, 4));
 }
 
-QUANT_CODES_INLINE struct quant_codes quant_codes_q6_k(const uint8_t *block, uint32_t granule)
+QUANT_CODES_INLINE __m256i quant_codes_q6_k(const uint8_t *block, uint32_t granule)
 {
     const uint8_t *low_bytes = block + (size_t)(granule / 4) * 64 + (size_t)(granule % 2) * 32;
-    float d = quant_codes_f16(block + 208);
-    int8_t scales[2];
-    memcpy(scales, block + 192 + (size_t)granule * 2, sizeof scales);
     __m256i low = quant_codes_field(quant_codes_load(low_bytes), granule % 4 / 2 * 4, 15);
     __m256i high = quant_codes_field(quant_codes_load(block + 128 + (size_t)(granule / 4) * 32),
                                      granule % 4 * 2, 3);
     __m256i codes = _mm256_or_si256(low, _mm256_slli_epi16(high, 4));
-    return (struct quant_codes){.codes = _mm256_sub_epi8(codes, _mm256_set1_epi8(32)),
-                                .step = {d * (float)scales[0], d * (float)scales[1]}};
+    return _mm256_sub_epi8(codes, _mm256_set1_epi8(32));
+}
+
+QUANT_CODES_INLINE __m256i quant_codes_iq4_xs(const uint8_t *block, uint32_t granule)
+{
+    return quant_codes_from_table(block + 8 + (size_t)granule * 16, QUANT_CODES_IQ4);
 }
 
 #endif
