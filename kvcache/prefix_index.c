@@ -15,6 +15,10 @@
 #include <string.h>
 #include <xxhash.h>
 
+enum {
+    BLOCKS_MAX = 1 << 30 /* twice as many buckets still fit 32 bits */
+};
+
 /* splitmix64: one word of a stream that visits every state once. */
 static uint64_t next_random(uint64_t *state)
 {
@@ -108,9 +112,9 @@ enum status prefix_index_init(struct prefix_index *index, uint32_t block_count,
                               uint32_t block_tokens, const uint64_t key[2], struct error *err)
 {
     *index = (struct prefix_index){.block_count = block_count, .block_tokens = block_tokens};
-    if (block_count == 0 || block_count > UINT32_MAX / 4) {
+    if (block_count == 0 || block_count > BLOCKS_MAX) {
         return error_set(err, ERR_INVALID, "prefix index of %u blocks: must be 1 to %u",
-                         block_count, UINT32_MAX / 4);
+                         block_count, BLOCKS_MAX);
     }
     if (block_tokens == 0 || block_tokens > LIMIT_BLOCK_TOKENS) {
         return error_set(err, ERR_INVALID, "block of %u tokens: must be 1 to %u", block_tokens,

@@ -512,10 +512,10 @@ static void admission_leaves_a_block_for_each_request_that_grows(void **state)
     (void)state;
     kv_options.block_count = 5;
     open_all();
-    struct request *a = add(1, 8, 9); /* 2 blocks, to become 4 */
-    step();
+    struct request *a = add(1, 5, 9); /* 2 blocks, to become 4 */
     struct request *b = add(2, 9, 2); /* 3 blocks: exactly what is free */
     step();
+    assert_int_equal(a->state, REQUEST_RUNNING);
     assert_int_equal(b->state, REQUEST_WAITING);
     run_until_idle();
     assert_int_equal(scheduler.counters.preempt_count, 0);
@@ -588,21 +588,27 @@ static void last_in_order_waits_for_a_block_rather_than_giving_up_its_own(void *
     assert_text(c, 2);
 }
 
-static void stalled_request_sits_out_a_step(void **state)
+static void stalled_request_sits_out_steps_and_its_guesses_lapse(void **state)
 {
     (void)state;
     kv_options.block_count = 3;
-    kv_options.prefix_caching = false;
     open_all();
-    struct request *a = add(1, 5, 3);
+    struct request *a = add(1, 5, 3); /* 2 blocks to the end */
+    struct request *b = add(2, 4, 9); /* the third block; it needs another with its first token */
     step();
-    struct request *b = add(2, 3, 4); /* the third block; it never gets a fourth while a runs */
-    step();
-    assert_int_equal(b->state, REQUEST_RUNNING);
-    step();
+    const uint32_t guesses[] = {2};
+    for (uint32_t i = 0; i < 2; i++) {
+        scheduler_propose(&scheduler, b, guesses, 1);
+        plan(1);
+        assert_int_equal(rows_of(a), 1);
+        assert_int_equal(rows_of(b), 0);
+        assert_int_equal(b->state, REQUEST_RUNNING);
+        assert_int_equal(b->guess_count, 0);
+        apply();
+    }
     assert_int_equal(a->state, REQUEST_FINISHED);
     run_until_idle();
-    assert_text(b, 4);
+    assert_text(b, 9);
     assert_int_equal(b->preempt_count, 0);
 }
 
@@ -806,6 +812,23 @@ static void children_wait_for_the_prompt_and_compute_one_token(void **state)
     assert_text(first, 9);
     assert_text(second, 9);
     assert_int_equal(scheduler.counters.fork_count, 2);
+}
+
+static void child_needs_only_the_blocks_it_does_not_share(void **state)
+{
+    (void)state;
+    kv_options.block_count = 4;
+    open_all();
+    struct request *parent = add(1, 9, 3); /* 3 blocks to the end */
+    struct request *child = add_fork(parent, 1, 9, 3);
+    step();
+    plan(1);
+    assert_int_equal(rows_of(child), 1);
+    assert_int_equal(cache.pool.free_count, 0);
+    apply();
+    run_until_idle();
+    assert_text(parent, 3);
+    assert_text(child, 3);
 }
 
 static void others_pass_children_that_wait(void **state)
@@ -1081,7 +1104,7 @@ int main(void)
         SCHEDULER_TEST(youngest_is_preempted_and_continues_where_it_was),
         SCHEDULER_TEST(least_urgent_is_preempted_before_the_youngest),
         SCHEDULER_TEST(last_in_order_waits_for_a_block_rather_than_giving_up_its_own),
-        SCHEDULER_TEST(stalled_request_sits_out_a_step),
+        SCHEDULER_TEST(stalled_request_sits_out_steps_and_its_guesses_lapse),
         SCHEDULER_TEST(preemptions_of_one_request_are_limited),
         SCHEDULER_TEST(preempted_request_finds_its_prefix_again),
         SCHEDULER_TEST(deadline_ends_waiting_and_running_requests),
@@ -1091,6 +1114,7 @@ int main(void)
         SCHEDULER_TEST(result_never_reaches_the_next_user_of_a_struct),
         SCHEDULER_TEST(prompt_with_a_known_prefix_computes_only_the_rest),
         SCHEDULER_TEST(children_wait_for_the_prompt_and_compute_one_token),
+        SCHEDULER_TEST(child_needs_only_the_blocks_it_does_not_share),
         SCHEDULER_TEST(others_pass_children_that_wait),
         SCHEDULER_TEST(children_run_alone_when_their_parent_is_gone),
         SCHEDULER_TEST(children_run_alone_when_their_parent_is_preempted),
