@@ -89,8 +89,9 @@ static void measure_run(const struct tokenizer *tokenizer, const char *what, con
     char *text = malloc(RUN_BYTES + 16);
     size_t unit_bytes = strlen(unit);
     size_t text_bytes = 0;
-    for (; text_bytes < RUN_BYTES; text_bytes += unit_bytes) {
-        memcpy(text + text_bytes, unit, unit_bytes);
+    while (text_bytes < RUN_BYTES || text_bytes % unit_bytes != 0) {
+        text[text_bytes] = unit[text_bytes % unit_bytes];
+        text_bytes++;
     }
     measure(tokenizer, what, text, text_bytes);
     free(text);

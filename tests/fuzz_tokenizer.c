@@ -66,6 +66,9 @@ static struct tokenizer *open_sentence(struct small_tokenizer *opened, bool with
 static struct tokenizer *tokenizer_of(size_t which)
 {
     static struct small_tokenizer opened[TOKENIZER_COUNT];
+    if (which >= TOKENIZER_COUNT) {
+        abort();
+    }
     if (opened[which].tokenizer != NULL) {
         return opened[which].tokenizer;
     }
@@ -149,7 +152,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     size_t which = data[0] % (TOKENIZER_COUNT + 1);
-    if (which == TOKENIZER_COUNT) {
+    if (which >= TOKENIZER_COUNT) {
         check_vocabulary(data + 1, size - 1);
         return 0;
     }

@@ -100,8 +100,7 @@ static size_t decode_whole(const uint8_t *bytes, size_t byte_count, char *out)
             at += (size_t)length;
             continue;
         }
-        memcpy(out + written, FFFD, 3);
-        written += 3;
+        written += (size_t)utf8proc_encode_char(0xFFFD, (utf8proc_uint8_t *)out + written);
         /* The longest start of some character: one that could be completed. */
         size_t part = 1;
         while (part < 3 && at + part < byte_count && (bytes[at + part] & 0xC0) == 0x80) {

@@ -356,8 +356,8 @@ static struct small_vocab *random_vocab(bool sentence, uint32_t *seed)
     struct small_vocab *vocab = sentence ? small_vocab_sentence() : small_vocab_byte_level("gpt-2");
     uint32_t letters[64] = {0};
     uint32_t letter_count = 0;
-    for (char c = 'a'; c <= 'c'; c++) {
-        char text[2] = {c, '\0'};
+    for (int c = 'a'; c <= 'c'; c++) {
+        char text[2] = {(char)c, '\0'};
         letters[letter_count++] = sentence ? small_vocab_add(vocab, text, SMALL_NORMAL, -99)
                                            : small_vocab_id(vocab, text);
     }

@@ -182,7 +182,10 @@ static void check_llama_vectors(const char *folder, const struct llama_vectors *
     char *texts = vocab_files_read(path, &text_bytes);
     snprintf(path, sizeof path, "%s/ggml-vocab/ggml-vocab-%s.gguf.out", folder, v->name);
     char *lines = vocab_files_read(path, &ids_bytes);
-    assert_true(texts != NULL && lines != NULL);
+    if (texts == NULL || lines == NULL) {
+        fail_msg("no vectors for %s", v->name);
+        abort();
+    }
     const char *text = texts;
     const char *line = lines;
     uint32_t count = 0;
@@ -265,6 +268,7 @@ static int check_line(const struct opened *opened, const struct json_vectors *v,
     const char *text = json_string_value(text_json);
     size_t text_bytes = json_string_length(text_json);
     json_t *ids = json_object_get(json_object_get(root, "ids"), v->name);
+    assert_non_null(text);
     int result = -1;
     if (ids != NULL && (v->which == ALL_TEXTS || is_single_spaced(text, text_bytes))) {
         size_t count = json_array_size(ids);

@@ -10,6 +10,7 @@
 #include "engine/tokenizer/char_class.h"
 #include "engine/tokenizer/tokenizer.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 enum {
@@ -227,6 +228,7 @@ static uint32_t count_symbols(const struct vocabulary *v, const uint8_t *word, s
 
 static void split_symbols(struct word *w)
 {
+    assert(w->symbol_count > 0);
     const struct vocabulary *v = w->vocabulary;
     const uint8_t *end = w->bytes + w->byte_count;
     const uint8_t *at = w->bytes;
@@ -287,6 +289,7 @@ static enum status merge_word(const struct vocabulary *v, struct bpe_scratch *sc
     }
     split_symbols(&w);
     if (w.symbol_count > SHORT_WORD) {
+        assert(scratch->heap != NULL);
         merge_long(&w, scratch->heap);
     } else {
         merge_short(&w);

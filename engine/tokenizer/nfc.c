@@ -159,24 +159,23 @@ static void normalize(struct nfc *nfc, const uint8_t *text, const uint8_t *end)
 {
     const uint8_t *at = text;
     const uint8_t *copied = text; /* everything in front is in the output */
-    const uint8_t *base = NULL;   /* the character in front of `at`, if well-formed */
+    const uint8_t *base = text;   /* the well-formed character in front of `at`, or `at` */
     while (at < end && !nfc->failed) {
         uint32_t code = 0;
         uint32_t bytes = char_class_utf8(at, end, &code);
         if (bytes == 0 || code < FIRST_CHANGING) {
-            base = bytes == 0 ? NULL : at;
             at += bytes == 0 ? 1 : bytes;
+            base = at - bytes;
             continue;
         }
         bool inert = true;
         const uint8_t *stop = stretch_end(at, end, &inert);
         if (!inert) {
-            const uint8_t *start = base != NULL ? base : at;
-            append(nfc, copied, (size_t)(start - copied));
-            append_composed(nfc, start, stop);
+            append(nfc, copied, (size_t)(base - copied));
+            append_composed(nfc, base, stop);
             copied = stop;
         }
-        base = NULL;
+        base = stop;
         at = stop;
     }
     if (copied != text) {
@@ -200,7 +199,7 @@ enum status nfc_normalize(const uint8_t *text, size_t text_bytes, uint8_t **out,
 {
     *out = NULL;
     *out_bytes = text_bytes;
-    if (!may_change(text, text_bytes)) {
+    if (text == NULL || !may_change(text, text_bytes)) {
         return OK;
     }
     struct nfc nfc = {0};

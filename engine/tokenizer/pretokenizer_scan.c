@@ -268,18 +268,20 @@ const uint8_t *pretokenizer_scan_deepseek(const void *options, const uint8_t *at
 {
     (void)options;
     const uint8_t *match = deepseek_match(at, end);
-    /* Numbers and unassigned characters belong to no alternative; a stretch of them is a piece. */
-    while (match == NULL) {
-        at += char_class_at(at, end).bytes;
-        if (at == end || deepseek_match(at, end) != NULL) {
-            match = at;
-        }
+    if (match != NULL) {
+        return match;
     }
-    return match;
+    /* Numbers and unassigned characters belong to no alternative; a stretch of them is a piece. */
+    do {
+        at += char_class_at(at, end).bytes;
+    } while (at < end && deepseek_match(at, end) == NULL);
+    return at;
 }
 
-static const uint8_t *run_match(const struct scan_run *o, const uint8_t *at, const uint8_t *end)
+/* The end of what matches exactly at `start`; `start` itself when nothing does. */
+static const uint8_t *run_match(const struct scan_run *o, const uint8_t *start, const uint8_t *end)
 {
+    const uint8_t *at = start;
     struct character c = char_class_at(at, end);
     if ((o->after_space && (c.classes & CLASS_SPACE)) || (o->after_plain_space && c.code == ' ')) {
         struct character next = char_class_at(at + c.bytes, end);
@@ -294,24 +296,20 @@ static const uint8_t *run_match(const struct scan_run *o, const uint8_t *at, con
         count++;
         c = char_class_at(at, end);
     }
-    return count > 0 && count >= o->count_min ? at : NULL;
+    return count > 0 && count >= o->count_min ? at : start;
 }
 
 const uint8_t *pretokenizer_scan_run(const void *options, const uint8_t *at, const uint8_t *end)
 {
     const struct scan_run *o = options;
     const uint8_t *match = run_match(o, at, end);
-    while (match == NULL) {
-        at += char_class_at(at, end).bytes;
-        struct character c = char_class_at(at, end);
-        bool may_start = c.bytes == 0 || o->holds(c) ||
-                         (o->after_space && (c.classes & CLASS_SPACE)) ||
-                         (o->after_plain_space && c.code == ' ');
-        if (at == end || (may_start && run_match(o, at, end) != NULL)) {
-            match = at;
-        }
+    if (match != at) {
+        return match;
     }
-    return match;
+    do {
+        at += char_class_at(at, end).bytes;
+    } while (at < end && run_match(o, at, end) == at);
+    return at;
 }
 
 /* Where the spaces at the end of [at, end) begin, walking backwards over whole characters. */

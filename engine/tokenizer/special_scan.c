@@ -79,7 +79,7 @@ bool special_scan_open(struct special_scan *scan, const struct vocabulary *vocab
     for (uint32_t id = 0; id < vocabulary->count; id++) {
         count += is_wanted(vocabulary, id, with_control);
     }
-    scan->ids = malloc(((size_t)count + 1) * sizeof *scan->ids);
+    scan->ids = calloc((size_t)count + 1, sizeof *scan->ids);
     if (scan->ids == NULL) {
         return false;
     }

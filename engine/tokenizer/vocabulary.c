@@ -282,9 +282,10 @@ static enum status read_merge(const struct vocabulary *v, const struct gguf *fil
                               struct error *err)
 {
     const uint8_t *text = (const uint8_t *)entry.bytes;
-    const uint8_t *space = entry.byte_count > 2 && entry.byte_count <= 2 * LIMIT_TOKEN_BYTES
-                               ? memchr(text + 1, ' ', (size_t)entry.byte_count - 1)
-                               : NULL;
+    const uint8_t *space =
+        entry.byte_count > 2 && entry.byte_count <= (uint64_t)2 * LIMIT_TOKEN_BYTES
+            ? memchr(text + 1, ' ', (size_t)entry.byte_count - 1)
+            : NULL;
     if (space == NULL || space + 1 == text + entry.byte_count) {
         return error_set(err, ERR_FORMAT, "%s: " KEY_MERGES "[%llu]: not two tokens and a space",
                          file->path, (unsigned long long)index);
@@ -318,7 +319,7 @@ static enum status load_merges(struct vocabulary *v, const struct gguf *file, st
                          file->path, (unsigned long long)merges.element_count,
                          LIMIT_TOKENIZER_MERGES);
     }
-    uint8_t *joined = malloc(2 * (size_t)LIMIT_TOKEN_BYTES);
+    uint8_t *joined = malloc((size_t)2 * LIMIT_TOKEN_BYTES);
     if (joined == NULL || !merge_table_open(&v->merges, (uint32_t)merges.element_count)) {
         free(joined);
         return out_of_memory(file, KEY_MERGES, err);

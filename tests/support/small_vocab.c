@@ -66,10 +66,10 @@ static struct gguf_string keep(struct small_vocab *vocab, const char *text)
 {
     size_t byte_count = strlen(text);
     char *at = vocab->text + vocab->text_bytes;
-    if (SMALL_VOCAB_TEXT_BYTES - vocab->text_bytes < byte_count) {
+    if (SMALL_VOCAB_TEXT_BYTES - vocab->text_bytes <= byte_count) {
         abort();
     }
-    memcpy(at, text, byte_count);
+    memcpy(at, text, byte_count + 1);
     vocab->text_bytes += byte_count;
     return (struct gguf_string){at, byte_count};
 }

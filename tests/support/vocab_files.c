@@ -12,6 +12,15 @@ enum {
     TABLE_SLOTS = 1 << 20,
 };
 
+static void *take_memory(size_t count, size_t bytes)
+{
+    void *memory = count < SIZE_MAX && bytes > 0 ? calloc(count + 1, bytes) : NULL;
+    if (memory == NULL) {
+        abort();
+    }
+    return memory;
+}
+
 char *vocab_files_read(const char *path, size_t *byte_count)
 {
     FILE *file = fopen(path, "rb");
@@ -42,12 +51,11 @@ struct token_list {
 
 static void list_init(struct token_list *list, size_t bytes_max)
 {
-    list->tokens = calloc(TOKENS_MAX, sizeof *list->tokens);
-    list->table = calloc(TABLE_SLOTS, sizeof *list->table);
-    list->bytes = malloc(bytes_max + 1);
+    list->tokens = take_memory(TOKENS_MAX, sizeof *list->tokens);
+    list->table = take_memory(TABLE_SLOTS, sizeof *list->table);
+    list->bytes = take_memory(bytes_max, 1);
     list->count = 0;
     list->byte_count = 0;
-    assert_true(list->tokens != NULL && list->table != NULL && list->bytes != NULL);
 }
 
 static void list_release(struct token_list *list)
@@ -135,9 +143,8 @@ static void add_tiktoken_merges(struct gguf_writer *writer, const struct token_l
         merges_max += byte_count - 1;
         bytes_max += (byte_count - 1) * (2 * byte_count + 1);
     }
-    char *text = malloc(bytes_max + 1);
-    struct gguf_string *merges = calloc(merges_max + 1, sizeof *merges);
-    assert_true(text != NULL && merges != NULL);
+    char *text = take_memory(bytes_max, 1);
+    struct gguf_string *merges = take_memory(merges_max, sizeof *merges);
     size_t used = 0;
     uint64_t merge_count = 0;
     for (uint32_t i = 0; i < list->count; i++) {
@@ -178,9 +185,8 @@ bool vocab_files_add_tiktoken(struct gguf_writer *writer, const char *path, cons
         at = line_end;
         assert_int_equal(*at, '\n');
     }
-    char *text = malloc(2 * list.byte_count + 1);
-    struct gguf_string *tokens = calloc(list.count, sizeof *tokens);
-    assert_true(text != NULL && tokens != NULL);
+    char *text = take_memory(2 * list.byte_count, 1);
+    struct gguf_string *tokens = take_memory(list.count, sizeof *tokens);
     size_t used = 0;
     for (uint32_t i = 0; i < list.count; i++) {
         size_t spelled = spell(list.tokens[i].bytes, list.tokens[i].byte_count, text + used);
@@ -260,7 +266,7 @@ static void read_piece(struct pieces *pieces, struct field message)
         struct field field = read_field(&at, end);
         if (field.number == PIECE) {
             pieces->texts[i] = (struct gguf_string){field.data, field.data_bytes};
-        } else if (field.number == SCORE) {
+        } else if (field.number == SCORE && field.data != NULL) {
             memcpy(&pieces->scores[i], field.data, sizeof pieces->scores[i]);
         } else if (field.number == TYPE) {
             pieces->types[i] = (int32_t)field.value; /* GGUF took the numbers over */
@@ -293,10 +299,9 @@ bool vocab_files_add_sentencepiece(struct gguf_writer *writer, const char *path)
         return false;
     }
     struct pieces pieces = {.remove_extra_spaces = true};
-    pieces.texts = calloc(TOKENS_MAX, sizeof *pieces.texts);
-    pieces.scores = calloc(TOKENS_MAX, sizeof *pieces.scores);
-    pieces.types = calloc(TOKENS_MAX, sizeof *pieces.types);
-    assert_true(pieces.texts != NULL && pieces.scores != NULL && pieces.types != NULL);
+    pieces.texts = take_memory(TOKENS_MAX, sizeof *pieces.texts);
+    pieces.scores = take_memory(TOKENS_MAX, sizeof *pieces.scores);
+    pieces.types = take_memory(TOKENS_MAX, sizeof *pieces.types);
     for (const char *at = file, *end = file + byte_count; at < end;) {
         struct field field = read_field(&at, end);
         if (field.number == PIECES) {
