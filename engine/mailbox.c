@@ -26,7 +26,7 @@ enum status mailbox_open(struct mailbox **out, uint32_t message_count_max, struc
 {
     assert(message_count_max > 0);
     struct mailbox *mailbox = calloc(1, sizeof *mailbox);
-    struct submission **messages = calloc(message_count_max, sizeof *messages);
+    struct submission **messages = calloc(message_count_max, sizeof(void *));
     if (mailbox == NULL || messages == NULL) {
         free(mailbox);
         free(messages);

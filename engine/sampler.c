@@ -419,23 +419,23 @@ static float logprob_of(float logit, float logit_max, double log_total)
 static void score(const float *logits, uint32_t vocab_count, uint32_t token_id, uint32_t top_count,
                   struct sample *out)
 {
-    float logit_max = logits[argmax(logits, vocab_count)];
+    uint32_t best = argmax(logits, vocab_count);
     float logit = logits[token_id];
-    double total = 0;
+    double others = 0; /* what all but the best weigh beside its 1 */
     out->rank = 1;
     out->top_count = 0;
     for (uint32_t i = 0; i < vocab_count; i++) {
-        total += expf(logits[i] - logit_max);
-        out->rank += logits[i] > logit || (logits[i] == logit && i < token_id);
+        others += i != best ? (double)expf(logits[i] - logits[best]) : 0.0;
+        out->rank += logits[i] > logit || (i < token_id && logits[i] == logit);
         if (out->top_count < top_count ||
             (top_count > 0 && logits[i] > out->top[top_count - 1].logprob)) {
             insert_top(out, top_count, logits[i], i);
         }
     }
-    double log_total = log(total);
-    out->logprob = logprob_of(logit, logit_max, log_total);
+    double log_total = log1p(others);
+    out->logprob = logprob_of(logit, logits[best], log_total);
     for (uint32_t i = 0; i < out->top_count; i++) {
-        out->top[i].logprob = logprob_of(out->top[i].logprob, logit_max, log_total);
+        out->top[i].logprob = logprob_of(out->top[i].logprob, logits[best], log_total);
     }
 }
 

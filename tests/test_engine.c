@@ -23,10 +23,12 @@
 static atomic_uint engine_allocations;
 
 #if COUNTS_ALLOCATIONS
+/* NOLINTBEGIN(bugprone-reserved-identifier) */
 void *__libc_malloc(size_t byte_count);
 void *__libc_calloc(size_t count, size_t element_bytes);
 void *__libc_realloc(void *memory, size_t byte_count);
 void *__libc_memalign(size_t alignment, size_t byte_count);
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 static void count_allocation(void)
 {
@@ -42,6 +44,7 @@ static void count_allocation(void)
     }
 }
 
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name) */
 void *malloc(size_t byte_count)
 {
     count_allocation();
@@ -72,6 +75,7 @@ int posix_memalign(void **out, size_t alignment, size_t byte_count)
     *out = __libc_memalign(alignment, byte_count);
     return *out == NULL;
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
 #endif
 
 static void *allocate_as_engine(void *context)

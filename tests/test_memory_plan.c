@@ -71,10 +71,11 @@ static void default_pool_is_at_most_a_quarter_of_the_machine(void **state)
     (void)state;
     struct plan_case c;
     start(&c);
-    assert_int_equal(make(&c, 4 * 100 * 4096), OK);
+    assert_int_equal(make(&c, UINT64_C(4) * 100 * 4096), OK);
     assert_int_equal(c.plan.totals.block_count, 100);
     assert_int_equal(c.plan.totals.context_tokens, 1000);
-    assert_int_equal(make(&c, 4 * 10 * 4096), OK); /* less than one request of full length */
+    assert_int_equal(make(&c, UINT64_C(4) * 10 * 4096),
+                     OK); /* less than one request of full length */
     assert_int_equal(c.plan.totals.context_tokens, 160);
     finish(&c);
 }

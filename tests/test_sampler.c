@@ -106,7 +106,7 @@ static void naive_law(const float *logits, const struct sampling_params *params,
     naive_shape(ranked, params);
     qsort(ranked, VOCAB, sizeof ranked[0], compare_ranked);
     uint32_t kept = params->top_k > 0 && params->top_k < VOCAB ? params->top_k : VOCAB;
-    double weights[VOCAB];
+    double weights[VOCAB] = {0};
     double total = 0;
     for (uint32_t i = 0; i < kept; i++) {
         weights[i] = exp((ranked[i].value - ranked[0].value) / (double)params->temperature);
