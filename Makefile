@@ -28,7 +28,8 @@ LIBRARY := $(OUT)/libsluice.a
 TEST_SHARED  := $(wildcard tests/support/*.c)
 TEST_LIBRARY := $(OUT)/libtests.a
 # The load generator: a program of its own, which knows the server only by its protocol.
-BENCH_OBJECTS := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/load/*.c))
+BENCH_OBJECTS := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/load/*.c)) $(OUT)/configs/error.o
+BENCH_PARTS   := $(filter-out %/main.o,$(BENCH_OBJECTS))
 PROGRAMS      = $(patsubst %.c,$(OUT)/%,$(wildcard tests/$(1)_*.c))
 TESTS        := $(call PROGRAMS,test) $(call PROGRAMS,check) $(call PROGRAMS,sim)
 BENCHES      := $(call PROGRAMS,bench)
@@ -47,7 +48,7 @@ PACKAGES       := $(BUILD_PACKAGES) $(call wanted_by,run tests test bench check 
 .PHONY: all lib tests run test bench check format fuzz install-packages clean
 .SECONDARY:
 
-all: $(OUT)/sluiced
+all: $(OUT)/sluiced $(OUT)/sluice-bench
 lib: $(LIBRARY)
 tests: $(TESTS) $(TOOLS)
 
@@ -78,7 +79,10 @@ $(TEST_LIBRARY): $(TEST_SHARED:%.c=$(OUT)/%.o)
 	@ar rcs $@ $^
 
 $(OUT)/sluice-bench: $(BENCH_OBJECTS)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcurl -ljansson -lm
+	$(CC) $(LDFLAGS) -o $@ $^ -ljansson -lm
+
+$(OUT)/tests/test_load_%: $(OUT)/tests/test_load_%.o $(BENCH_PARTS)
+	@$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -ljansson -lm
 
 $(OUT)/tests/%: $(OUT)/tests/%.o $(TEST_LIBRARY) $(LIBRARY)
 	@$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
