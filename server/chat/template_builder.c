@@ -41,7 +41,7 @@ static bool grow(struct template_builder *builder, size_t needed)
     if (bytes == NULL) {
         return false;
     }
-    if (builder->byte_count > 0) {
+    if (builder->bytes != NULL) {
         memcpy(bytes, builder->bytes, builder->byte_count);
     }
     builder->bytes = bytes;

@@ -192,7 +192,7 @@ static bool exec_generation(struct template_run *run, const struct template_node
 
 static bool exec_call_block(struct template_run *run, const struct template_node *node)
 {
-    struct template_keyword caller;
+    struct template_keyword caller = {.value = {.kind = TEMPLATE_ABSENT}};
     struct template_value value;
     struct template_value text;
     caller.name = run->tree->symbols[TEMPLATE_SYMBOL_CALLER];

@@ -383,11 +383,11 @@ struct template_node *template_expression_parse_target(struct template_parser *p
 /* The name of a filter or test, dots included. */
 static bool parse_dotted_name(struct template_parser *parser, struct template_value *name)
 {
-    const char *first = parser->current.bytes;
-    const char *end = first + parser->current.byte_count;
     if (!at(parser, TOKEN_NAME)) {
         return template_parser_fail(parser, "expected a name");
     }
+    const char *first = parser->current.bytes;
+    const char *end = first + parser->current.byte_count;
     if (!template_parser_advance(parser)) {
         return false;
     }

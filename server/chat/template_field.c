@@ -104,7 +104,7 @@ static bool append_aligned(struct template_builder *text, const struct template_
                            const struct template_string *body, char default_align)
 {
     struct template_value padded;
-    char align = field->align != 0 ? field->align : default_align;
+    char align = (char)(field->align != 0 ? field->align : default_align);
     enum template_side side = align == '<'   ? TEMPLATE_LEFT
                               : align == '^' ? TEMPLATE_BOTH
                                              : TEMPLATE_RIGHT;
@@ -128,7 +128,7 @@ static bool append_number(struct template_builder *text, const struct template_f
                           bool negative, const char *digits)
 {
     struct template_value body;
-    char sign[2] = {negative ? '-' : field->sign, '\0'};
+    char sign[2] = {(char)(negative ? '-' : field->sign), '\0'};
     struct template_builder joined;
     template_builder_init(&joined, text->run);
     size_t length = strlen(digits) + strlen(sign);
@@ -136,7 +136,7 @@ static bool append_number(struct template_builder *text, const struct template_f
     bool inside = field->align == '=';
     if (!template_builder_append_text(&joined, sign) ||
         (inside && !template_builder_append_repeated(
-                       &joined, field->fill < 0x80 ? (char)field->fill : ' ', missing)) ||
+                       &joined, (char)(field->fill < 0x80 ? field->fill : ' '), missing)) ||
         !template_builder_append_text(&joined, digits) ||
         !template_builder_finish(&joined, &body)) {
         return false;

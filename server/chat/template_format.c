@@ -22,7 +22,7 @@ struct cursor {
 
 static char peek(const struct cursor *at)
 {
-    return at->position < at->byte_count ? at->bytes[at->position] : '\0';
+    return (char)(at->position < at->byte_count ? at->bytes[at->position] : '\0');
 }
 
 static int64_t take_number(struct cursor *at)
@@ -302,7 +302,7 @@ static bool parse_spec(struct cursor *at, struct template_field *field)
         field->align = at->bytes[at->position++];
     }
     if (peek(at) == '+' || peek(at) == '-' || peek(at) == ' ') {
-        field->sign = peek(at) == '-' ? '\0' : peek(at);
+        field->sign = (char)(peek(at) == '-' ? '\0' : peek(at));
         at->position++;
     }
     if (peek(at) == '#') {
@@ -348,13 +348,14 @@ static bool replace_field(struct braces *braces)
     size_t inside = (size_t)(close - first);
     const char *colon = memchr(first, ':', inside);
     size_t name_bytes = colon != NULL ? (size_t)(colon - first) : inside;
-    char conversion = name_bytes >= 2 && first[name_bytes - 2] == '!' ? first[name_bytes - 1] : 0;
-    struct template_value value;
+    bool converted = name_bytes >= 2 && first[name_bytes - 2] == '!';
+    char conversion = (char)(converted ? first[name_bytes - 1] : '\0');
+    struct template_value value = {.kind = TEMPLATE_ABSENT};
     struct template_field field = {.fill = ' ', .precision = -1};
     struct cursor spec = {.bytes = colon != NULL ? colon + 1 : close,
                           .byte_count = colon != NULL ? (size_t)(close - colon) - 1 : 0};
     at->position += inside + 1;
-    if (!field_value(braces, first, conversion != 0 ? name_bytes - 2 : name_bytes, &value) ||
+    if (!field_value(braces, first, converted ? name_bytes - 2 : name_bytes, &value) ||
         (conversion == 'r' && !quoted_value(run, &value)) ||
         (conversion == 's' && !template_repr_str(run, value, &value))) {
         return false;

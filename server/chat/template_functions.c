@@ -18,7 +18,7 @@ static uint64_t range_count(int64_t start, int64_t stop, int64_t step)
     }
     uint64_t span = step > 0 ? (uint64_t)stop - (uint64_t)start : (uint64_t)start - (uint64_t)stop;
     uint64_t stride = step > 0 ? (uint64_t)step : 0 - (uint64_t)step;
-    return (span - 1) / stride + 1;
+    return stride == 0 ? 0 : (span - 1) / stride + 1;
 }
 
 static bool call_range(struct template_run *run, const struct template_call *call,

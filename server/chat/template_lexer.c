@@ -275,7 +275,7 @@ static bool lex_text(struct template_lexer *lexer, struct template_token *token)
     }
     size_t end = tag;
     if (tag < lexer->source_bytes) {
-        char sign = tag + 2 < lexer->source_bytes ? lexer->source[tag + 2] : '\0';
+        char sign = (char)(tag + 2 < lexer->source_bytes ? lexer->source[tag + 2] : '\0');
         end = strip_before_tag(lexer, first, tag, sign, lexer->source[tag + 1] != '{');
     }
     if (end == first && tag < lexer->source_bytes) {
@@ -318,7 +318,8 @@ static bool balance(struct template_lexer *lexer, struct template_token *token)
             return template_lexer_fail(lexer, ERR_UNSUPPORTED, token->line, token->column,
                                        "brackets nest more than %u deep", LIMIT_TEMPLATE_DEPTH);
         }
-        lexer->brackets[lexer->bracket_count++] = bracket == '(' ? ')' : bracket == '[' ? ']' : '}';
+        char closing = (char)(bracket == '(' ? ')' : bracket == '[' ? ']' : '}');
+        lexer->brackets[lexer->bracket_count++] = closing;
         return true;
     }
     if (strchr(")]}", bracket) == NULL) {

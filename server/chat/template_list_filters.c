@@ -363,7 +363,10 @@ static bool push_piece(struct template_items *pieces, const struct template_list
     struct template_items piece;
     struct template_value value;
     template_builder_items_init(&piece, pieces->run);
-    struct template_list part = {.items = list->items + first, .count = count};
+    struct template_list part = {.count = count};
+    if (count > 0) {
+        part.items = list->items + first;
+    }
     bool ok = count == 0 || template_builder_push_all(&piece, &part);
     while (ok && piece.count < wanted && filler.kind != TEMPLATE_NONE) {
         ok = template_builder_push(&piece, filler);
@@ -397,7 +400,7 @@ static bool filter_batch(struct template_run *run, const struct template_call *c
 {
     struct template_list list;
     struct template_items pieces;
-    size_t size = 0;
+    size_t size = 1;
     struct template_value filler = template_call_or(call->bound[1], template_value_none());
     template_builder_items_init(&pieces, run);
     if (!piece_count(run, call, &size) || !template_iterate_items(run, call->subject, &list)) {
@@ -418,7 +421,7 @@ static bool filter_slice(struct template_run *run, const struct template_call *c
 {
     struct template_list list;
     struct template_items pieces;
-    size_t slices = 0;
+    size_t slices = 1;
     struct template_value filler = template_call_or(call->bound[1], template_value_none());
     template_builder_items_init(&pieces, run);
     if (!piece_count(run, call, &slices) || !template_iterate_items(run, call->subject, &list)) {

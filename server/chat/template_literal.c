@@ -29,7 +29,7 @@ static int digit_value(char byte)
 
 static char byte_at(const struct template_lexer *lexer, size_t position)
 {
-    return position < lexer->source_bytes ? lexer->source[position] : '\0';
+    return (char)(position < lexer->source_bytes ? lexer->source[position] : '\0');
 }
 
 /* Copies digits, skipping underscores that stand between two of them. */

@@ -317,8 +317,12 @@ static struct template_node *parse_subscript(struct template_parser *parser,
     node->as.access.object = object;
     node->as.access.index = parse_index(parser);
     if (node->as.access.index != NULL && at(parser, TOKEN_COMMA)) {
-        node->as.access.index =
-            template_expression_tuple_rest(parser, node->as.access.index, parse_index);
+        if (node->as.access.index->kind == NODE_SLICE) {
+            template_parser_fail(parser, "expected ']' behind a slice");
+            return NULL;
+        }
+        node->as.access.index = template_expression_tuple_rest(parser, node->as.access.index,
+                                                               template_expression_parse);
     }
     return node->as.access.index != NULL &&
                    template_parser_expect(parser, TOKEN_RIGHT_BRACKET, "']'")

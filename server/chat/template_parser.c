@@ -25,7 +25,7 @@ bool template_parser_fail(struct template_parser *parser, const char *format, ..
     }
     bool named = token->bytes != NULL && token->kind != TOKEN_DATA;
     int shown = token->byte_count > 40 ? 40 : (int)token->byte_count;
-    if (token->kind >= TOKEN_ADD) {
+    if (named && token->kind >= TOKEN_ADD) {
         shown = (int)strlen(token->bytes);
     }
     return template_lexer_fail(&parser->lexer, ERR_FORMAT, token->line, token->column,
@@ -95,12 +95,13 @@ bool template_parser_append(struct template_parser *parser, struct template_node
     }
     if ((nodes->count & (nodes->count - 1)) == 0) {
         size_t capacity = nodes->count > 0 ? 2 * nodes->count : 1;
-        struct template_node **items = template_parser_alloc(parser, capacity * sizeof *items);
+        struct template_node **items =
+            template_parser_alloc(parser, capacity * sizeof(struct template_node *));
         if (items == NULL) {
             return false;
         }
         if (nodes->count > 0) {
-            memcpy(items, nodes->items, nodes->count * sizeof *items);
+            memcpy(items, nodes->items, nodes->count * sizeof(struct template_node *));
         }
         nodes->items = items;
     }

@@ -85,7 +85,7 @@ bool template_repr_append_float(struct template_builder *text, double number)
     if (isinf(number)) {
         return template_builder_append_text(text, "inf");
     }
-    char digits[24];
+    char digits[24] = "";
     int exponent = shortest_digits(fabs(number), digits, sizeof digits);
     if (exponent < -4 || exponent >= 16) {
         return append_scientific(text, digits, exponent);
@@ -117,7 +117,7 @@ static bool append_hidden(struct template_builder *text, int32_t codepoint)
 {
     char escape[16];
     if (codepoint == '\n' || codepoint == '\r' || codepoint == '\t') {
-        char letter = codepoint == '\n' ? 'n' : codepoint == '\r' ? 'r' : 't';
+        char letter = (char)(codepoint == '\n' ? 'n' : codepoint == '\r' ? 'r' : 't');
         snprintf(escape, sizeof escape, "\\%c", letter);
     } else if (codepoint < 0x100) {
         snprintf(escape, sizeof escape, "\\x%02x", (unsigned)codepoint);

@@ -181,7 +181,7 @@ static bool parse_parameters(struct template_parser *parser, struct template_mac
     macro->parameter_names =
         template_parser_alloc(parser, LIMIT_TEMPLATE_PARAMETERS * sizeof *macro->parameter_names);
     macro->defaults =
-        template_parser_alloc(parser, LIMIT_TEMPLATE_PARAMETERS * sizeof *macro->defaults);
+        template_parser_alloc(parser, LIMIT_TEMPLATE_PARAMETERS * sizeof(struct template_node *));
     if (macro->parameters == NULL || macro->parameter_names == NULL || macro->defaults == NULL ||
         !template_parser_expect(parser, TOKEN_LEFT_PAREN, "'('")) {
         return false;

@@ -203,7 +203,7 @@ static bool append_format(struct template_builder *text, const char *format, siz
             continue;
         }
         size_t start = i++;
-        char flag = format[i] == '-' && i + 1 < byte_count ? format[i++] : '\0';
+        char flag = (char)(format[i] == '-' && i + 1 < byte_count ? format[i++] : '\0');
         const char *longer = expansion(format[i]);
         bool known = true;
         bool ok = longer != NULL ? append_format(text, longer, strlen(longer), when, seconds)
