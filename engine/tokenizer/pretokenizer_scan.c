@@ -6,6 +6,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/tokenizer/pretokenizer_scan.h"
 
+#include <assert.h>
+
 /* U+017F is an s to a case-blind comparison, by Unicode's folding. */
 static uint32_t fold(uint32_t code)
 {
@@ -201,6 +203,7 @@ static const uint8_t *upper_only(const uint8_t *at, const uint8_t *end)
 
 static const uint8_t *cased_word(const uint8_t *at, const uint8_t *end)
 {
+    assert(at != NULL && at < end);
     struct character c = char_class_at(at, end);
     bool prefix = (c.classes & (CLASS_LETTER | CLASS_NUMBER | CLASS_NEWLINE)) == 0;
     const uint8_t *body = at + c.bytes;
@@ -239,28 +242,28 @@ static bool ascii_letter(const uint8_t *at, const uint8_t *end)
     return at < end && *at < 128 && (char_class_ascii[*at] & CLASS_LETTER) != 0;
 }
 
-/* The end of what matches exactly at `at`, or NULL. */
-static const uint8_t *deepseek_match(const uint8_t *at, const uint8_t *end)
+/* The end of what matches exactly at `start`; `start` itself when nothing does. */
+static const uint8_t *deepseek_match(const uint8_t *start, const uint8_t *end)
 {
-    struct character c = char_class_at(at, end);
-    if (c.code < 128 && (c.classes & (CLASS_PUNCTUATION | CLASS_SYMBOL)) &&
-        ascii_letter(at + 1, end)) {
-        do {
+    const uint16_t signs = CLASS_PUNCTUATION | CLASS_SYMBOL;
+    struct character c = char_class_at(start, end);
+    const uint8_t *at = start + c.bytes;
+    if (c.code < 128 && (c.classes & signs) && ascii_letter(at, end)) {
+        while (ascii_letter(at, end)) {
             at++;
-        } while (ascii_letter(at, end));
+        }
         return at;
     }
-    const uint16_t signs = CLASS_PUNCTUATION | CLASS_SYMBOL;
     const uint8_t *word =
-        prefixed_word(c, at, end, CLASS_LETTER | signs, CLASS_LETTER | CLASS_MARK);
+        prefixed_word(c, start, end, CLASS_LETTER | signs, CLASS_LETTER | CLASS_MARK);
     if (word != NULL) {
         return word;
     }
-    const uint8_t *body = at;
+    const uint8_t *body = start;
     if (past_space(&body, end).classes & signs) {
         return skip_line_ends(char_class_skip(body, end, signs), end, false);
     }
-    return c.classes & CLASS_SPACE ? lines_or_spaces(at, end) : NULL;
+    return c.classes & CLASS_SPACE ? lines_or_spaces(start, end) : start;
 }
 
 const uint8_t *pretokenizer_scan_deepseek(const void *options, const uint8_t *at,
@@ -268,17 +271,17 @@ const uint8_t *pretokenizer_scan_deepseek(const void *options, const uint8_t *at
 {
     (void)options;
     const uint8_t *match = deepseek_match(at, end);
-    if (match != NULL) {
+    if (match != at) {
         return match;
     }
     /* Numbers and unassigned characters belong to no alternative; a stretch of them is a piece. */
     do {
         at += char_class_at(at, end).bytes;
-    } while (at < end && deepseek_match(at, end) == NULL);
+    } while (at < end && deepseek_match(at, end) == at);
     return at;
 }
 
-/* The end of what matches exactly at `start`; `start` itself when nothing does. */
+/* Likewise. */
 static const uint8_t *run_match(const struct scan_run *o, const uint8_t *start, const uint8_t *end)
 {
     const uint8_t *at = start;
