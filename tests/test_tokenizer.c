@@ -233,6 +233,21 @@ static void the_longest_of_overlapping_tokens_wins(void **state)
     small_vocab_close(&opened);
 }
 
+static void no_merge_leads_to_a_control_token(void **state)
+{
+    (void)state;
+    static const char *const pre_names[] = {"gpt-2", "llama-bpe"};
+    for (size_t i = 0; i < 2; i++) {
+        struct small_vocab *vocab = small_vocab_byte_level(pre_names[i]);
+        small_vocab_add(vocab, "xy", SMALL_CONTROL, 0);
+        small_vocab_merge(vocab, "x", "y");
+        struct small_tokenizer opened = open_vocab(vocab);
+        expect(&opened, "xy", 0, "x y");
+        expect(&opened, "xy", TOKENIZER_PARSE_SPECIAL, "xy");
+        small_vocab_close(&opened);
+    }
+}
+
 static void expect_round_trip(const struct small_tokenizer *opened, const char *text,
                               size_t text_bytes)
 {
@@ -521,6 +536,7 @@ int main(void)
         cmocka_unit_test(whole_words_are_taken_where_the_family_does),
         cmocka_unit_test(user_defined_tokens_are_always_taken_out),
         cmocka_unit_test(the_longest_of_overlapping_tokens_wins),
+        cmocka_unit_test(no_merge_leads_to_a_control_token),
         cmocka_unit_test(any_bytes_survive_a_byte_level_vocabulary),
         cmocka_unit_test(text_that_does_not_fit_is_refused_with_a_count),
         cmocka_unit_test(merging_is_what_its_definition_says),
