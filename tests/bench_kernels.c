@@ -232,8 +232,9 @@ static void bench_attention(const struct bench *bench, const struct attention_sh
     size_t values = (size_t)block_count * BLOCK_TOKENS * shape->kv_head_count * shape->head_dim;
     size_t heads = (size_t)span_count * row_count * shape->head_count;
     float *floats = kernel_rig_floats(&random, values);
-    struct kv_layer kv = {.keys = malloc(quant_row_bytes(dtype, values)),
-                          .values = malloc(quant_row_bytes(dtype, values)),
+    size_t byte_count = quant_row_bytes(dtype, values);
+    struct kv_layer kv = {.keys = bench->be->ops->alloc(bench->be, byte_count),
+                          .values = bench->be->ops->alloc(bench->be, byte_count),
                           .dtype = dtype,
                           .block_count = block_count,
                           .block_tokens = BLOCK_TOKENS,
@@ -267,10 +268,10 @@ static void bench_attention(const struct bench *bench, const struct attention_sh
                                   .scale = 1.0f / sqrtf((float)shape->head_dim)};
     double seconds = time_of(bench, call_attention, &args);
     double seen = (double)length - (row_count - 1) / 2.0; /* keys of an average row */
-    report(bench, name, seconds, 2.0 * (double)quant_row_bytes(dtype, values),
+    report(bench, name, seconds, 2.0 * (double)byte_count,
            4.0 * (double)heads * seen * shape->head_dim);
-    free(kv.keys);
-    free(kv.values);
+    bench->be->ops->free(bench->be, kv.keys, byte_count);
+    bench->be->ops->free(bench->be, kv.values, byte_count);
     free(spans);
     free(block_ids);
     kernel_rig_free(q);
@@ -322,6 +323,7 @@ static void bench_all(const struct bench *bench)
     for (int d = 0; d < DTYPE_COUNT; d++) {
         uint64_t row_bytes = quant_row_bytes((enum dtype)d, 2048);
         bench_matmul(bench, (enum dtype)d, 2048, (uint32_t)(STREAM_BYTES / row_bytes), 1);
+        bench_matmul(bench, (enum dtype)d, 2048, 256, 1); /* from the cache: what decoding costs */
     }
     for (size_t d = 0; d < sizeof MAIN / sizeof MAIN[0]; d++) {
         for (size_t r = 0; r < sizeof ROWS / sizeof ROWS[0]; r++) {
@@ -335,6 +337,7 @@ static void bench_all(const struct bench *bench)
     bench_attention(bench, &QWEN, DTYPE_F16, 1, 1, 8192);
     bench_attention(bench, &QWEN, DTYPE_F16, 16, 1, 4096);
     bench_attention(bench, &LLAMA, DTYPE_F16, 16, 1, 4096);
+    bench_attention(bench, &WIDE, DTYPE_F16, 1, 1, 256); /* from the cache */
     bench_attention(bench, &WIDE, DTYPE_F16, 16, 1, 2048);
     bench_attention(bench, &WIDE, DTYPE_BF16, 16, 1, 2048);
     bench_attention(bench, &QWEN, DTYPE_F16, 1, 512, 1024);

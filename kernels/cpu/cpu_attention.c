@@ -1,6 +1,7 @@
 /* cpu_attention.c - a work unit is up to TILE_QUERIES queries of one request that share a KV head:
- * consecutive rows, all query heads of the group. Keys and values are converted to f32 a few
- * tokens at a time and used for every query of the tile.
+ * consecutive rows, all query heads of the group. Few queries read keys and values where they are
+ * stored, converting in registers; for more, tokens are converted to f32 once and used for every
+ * query of the tile. Both add in the same order.
  *
  * Within a range the softmax has two passes (all scores, then their exponentials), so nothing is
  * rescaled on the way and no order depends on a tile. Masked positions are left out of the loops
@@ -20,6 +21,8 @@
 enum {
     TILE_QUERIES = 32,   /* scores of one tile and range: 32 KiB */
     TOKENS = 32,         /* keys or values converted at a time: 16 KiB at head_dim 128 */
+    DIRECT_QUERIES = 12, /* up to two register tiles: converting twice is cheaper than storing */
+    CACHE_LINE = 64,
     SLOTS_PER_THREAD = 4 /* split ranges waiting to be merged */
 };
 
@@ -191,8 +194,6 @@ static size_t query_head(const struct call *call, const struct unit *unit, uint3
     return row * call->args->head_count + unit->kv_head * call->group + index % call->group;
 }
 
-/* ---- one range ---- */
-
 static void load_queries(const struct call *call, const struct unit *unit, float *queries)
 {
     uint32_t head_dim = call->args->kv->head_dim;
@@ -206,20 +207,53 @@ static void load_queries(const struct call *call, const struct unit *unit, float
     }
 }
 
-/* Converts keys or values of `count` tokens from position `position` on, block by block. */
+/* ---- reading the cache ---- */
+
+/* Where the key or value of a position lies. */
+static const uint8_t *token_at(const struct call *call, const struct unit *unit, const void *store,
+                               uint32_t position)
+{
+    const struct kv_layer *kv = call->args->kv;
+    size_t block_id = unit->span->block_ids[position / kv->block_tokens];
+    size_t token = (block_id * kv->kv_head_count + unit->kv_head) * kv->block_tokens +
+                   position % kv->block_tokens;
+    return (const uint8_t *)store + token * quant_row_bytes(kv->dtype, kv->head_dim);
+}
+
+/* Positions from `position` on that lie together, at most up to end. */
+static uint32_t run_from(const struct call *call, uint32_t position, uint32_t end)
+{
+    uint32_t block_tokens = call->args->kv->block_tokens;
+    uint32_t run = block_tokens - position % block_tokens;
+    return run < end - position ? run : end - position;
+}
+
+static void prefetch_tokens(const struct call *call, const struct unit *unit, const void *store,
+                            uint32_t position, uint32_t end)
+{
+    const struct kv_layer *kv = call->args->kv;
+    while (position < end) {
+        uint32_t run = run_from(call, position, end);
+        const uint8_t *bytes = token_at(call, unit, store, position);
+        size_t byte_count = run * quant_row_bytes(kv->dtype, kv->head_dim);
+        for (size_t i = 0; i < byte_count; i += CACHE_LINE) {
+            __builtin_prefetch(bytes + i);
+        }
+        position += run;
+    }
+}
+
+/* Converts keys or values of positions position .. end - 1, block by block, padding each head. */
 static void load_tokens(const struct call *call, const struct unit *unit, const void *store,
-                        float *out, uint32_t position, uint32_t count)
+                        float *out, uint32_t position, uint32_t end)
 {
     const struct kv_layer *kv = call->args->kv;
     cpu_ops_dequantize_fn convert = call->attention->ops->dequantize[kv->dtype];
     size_t head_bytes = quant_row_bytes(kv->dtype, kv->head_dim);
     uint32_t pad = call->dim - kv->head_dim;
-    while (count > 0) {
-        uint32_t offset = position % kv->block_tokens;
-        uint32_t run = kv->block_tokens - offset < count ? kv->block_tokens - offset : count;
-        size_t block_id = unit->span->block_ids[position / kv->block_tokens];
-        size_t first = (block_id * kv->kv_head_count + unit->kv_head) * kv->block_tokens + offset;
-        const uint8_t *in = (const uint8_t *)store + first * head_bytes;
+    while (position < end) {
+        uint32_t run = run_from(call, position, end);
+        const uint8_t *in = token_at(call, unit, store, position);
         if (pad == 0) {
             convert(out, in, (size_t)run * kv->head_dim);
         } else {
@@ -231,59 +265,107 @@ static void load_tokens(const struct call *call, const struct unit *unit, const 
         }
         out += (size_t)run * call->dim;
         position += run;
-        count -= run;
     }
 }
+
+/* Tokens first .. end - 1 of a range as the kernels will read them. */
+struct tokens {
+    const void *values;
+    const void *ahead; /* what the kernel may fetch meanwhile, or NULL */
+    enum dtype dtype;
+    uint32_t first;
+    uint32_t end;
+};
+
+/* Whether the unit reads the cache itself. Kernels read up to a whole tile of keys, and a tile
+ * must not cross the end of a block, which may be the end of memory. */
+static bool reads_directly(const struct call *call, const struct unit *unit)
+{
+    const struct kv_layer *kv = call->args->kv;
+    return unit->query_count <= DIRECT_QUERIES && call->dim == kv->head_dim &&
+           kv->block_tokens % CPU_OPS_TILE == 0;
+}
+
+/* The next tokens to work on from `first` on, at most up to `end`. */
+static struct tokens next_tokens(const struct call *call, const struct unit *unit,
+                                 const void *store, const struct worker_scratch *scratch,
+                                 uint32_t range, uint32_t first, uint32_t end)
+{
+    uint32_t base = range * RANGE;
+    if (reads_directly(call, unit)) {
+        uint32_t run = run_from(call, base + first, base + end);
+        uint32_t ahead = first + (run > TOKENS ? run : TOKENS);
+        return (struct tokens){.values = token_at(call, unit, store, base + first),
+                               .ahead =
+                                   ahead < end ? token_at(call, unit, store, base + ahead) : NULL,
+                               .dtype = call->args->kv->dtype,
+                               .first = first,
+                               .end = first + run};
+    }
+    uint32_t ahead = first + TOKENS < end ? first + TOKENS : end;
+    uint32_t ahead_end = ahead + TOKENS < end ? ahead + TOKENS : end;
+    prefetch_tokens(call, unit, store, base + ahead, base + ahead_end);
+    load_tokens(call, unit, store, scratch->tokens, base + first, base + ahead);
+    return (struct tokens){
+        .values = scratch->tokens, .dtype = DTYPE_F32, .first = first, .end = ahead};
+}
+
+/* ---- one range ---- */
 
 /* scores[i, t] for the tokens first .. end - 1 of the range. */
 static void score_range(const struct call *call, const struct unit *unit, uint32_t range,
                         const struct worker_scratch *scratch, uint32_t first, uint32_t end)
 {
-    for (uint32_t t = first; t < end; t += TOKENS) {
-        uint32_t count = end - t < TOKENS ? end - t : TOKENS;
-        load_tokens(call, unit, call->args->kv->keys, scratch->tokens, range * RANGE + t, count);
+    /* Whole tiles: a score too many in front costs less than a tile that crosses a block. */
+    for (uint32_t t = first / CPU_OPS_TILE * CPU_OPS_TILE; t < end;) {
+        struct tokens tokens =
+            next_tokens(call, unit, call->args->kv->keys, scratch, range, t, end);
         call->attention->ops->scores(&(struct cpu_scores){
             .out = scratch->scores + t,
             .out_stride = SCORES_STRIDE,
             .queries = scratch->queries,
-            .keys = scratch->tokens,
+            .keys = tokens.values,
+            .ahead = tokens.ahead,
+            .dtype = tokens.dtype,
             .query_count = unit->query_count,
-            .token_count = count,
+            .token_count = tokens.end - t,
             .dim = call->dim,
         });
+        t = tokens.end;
     }
 }
 
-/* Adds the values of tokens first .. end - 1, which lie in scratch->tokens, to each query that
- * sees them. Queries of one row see the same; all rows do but at the edges. */
+/* Adds the values of some tokens to each query that sees them. Queries of one row see the same;
+ * all rows do but at the edges. */
 static void weigh_tokens(const struct call *call, const struct unit *unit, uint32_t range,
-                         const struct worker_scratch *scratch, float *out, uint32_t first,
-                         uint32_t end)
+                         const float *scores, float *out, struct tokens tokens)
 {
     uint32_t last_first;
     uint32_t first_end;
     uint32_t unused;
     visible_in_range(call, unit, unit->query_count - 1, range, &last_first, &unused);
     visible_in_range(call, unit, 0, range, &unused, &first_end);
-    bool all_see = last_first <= first && first_end >= end;
+    bool all_see = last_first <= tokens.first && first_end >= tokens.end;
+    size_t token_bytes = quant_row_bytes(tokens.dtype, call->dim);
     for (uint32_t i = 0; i < unit->query_count;) {
         uint32_t to_next_row = call->group - (unit->first_query + i) % call->group;
         uint32_t left = unit->query_count - i;
         uint32_t run = all_see || left < to_next_row ? left : to_next_row;
-        uint32_t seen_first;
-        uint32_t seen_end;
-        visible_in_range(call, unit, i, range, &seen_first, &seen_end);
-        seen_first = seen_first > first ? seen_first : first;
-        seen_end = seen_end < end ? seen_end : end;
-        seen_first = all_see ? first : seen_first;
-        if (seen_first < seen_end) {
+        uint32_t first;
+        uint32_t end;
+        visible_in_range(call, unit, i, range, &first, &end);
+        first = first > tokens.first ? first : tokens.first;
+        end = end < tokens.end ? end : tokens.end;
+        if (first < end) {
             call->attention->ops->weigh(&(struct cpu_weigh){
                 .out = out + (size_t)i * call->dim,
-                .weights = scratch->scores + (size_t)i * SCORES_STRIDE + seen_first,
+                .weights = scores + (size_t)i * SCORES_STRIDE + first,
                 .weights_stride = SCORES_STRIDE,
-                .values = scratch->tokens + (size_t)(seen_first - first) * call->dim,
+                .values = (const uint8_t *)tokens.values + (first - tokens.first) * token_bytes,
+                .ahead = i == 0 ? tokens.ahead : NULL,
+                .dtype = tokens.dtype,
                 .query_count = run,
-                .token_count = seen_end - seen_first,
+                .token_count = end - first,
                 .dim = call->dim,
             });
         }
@@ -300,7 +382,10 @@ static void reduce_range(const struct call *call, const struct unit *unit, uint3
     uint32_t unused;
     visible_in_range(call, unit, 0, range, &first, &unused);
     visible_in_range(call, unit, unit->query_count - 1, range, &unused, &end);
+    uint32_t first_tile = first + TOKENS < end ? first + TOKENS : end;
     score_range(call, unit, range, scratch, first, end);
+    const void *values = call->args->kv->values;
+    prefetch_tokens(call, unit, values, range * RANGE + first, range * RANGE + first_tile);
     for (uint32_t i = 0; i < unit->query_count; i++) {
         uint32_t seen_first;
         uint32_t seen_end;
@@ -312,10 +397,10 @@ static void reduce_range(const struct call *call, const struct unit *unit, uint3
         }
     }
     memset(partial.out, 0, (size_t)unit->query_count * call->dim * sizeof *partial.out);
-    for (uint32_t t = first; t < end; t += TOKENS) {
-        uint32_t count = end - t < TOKENS ? end - t : TOKENS;
-        load_tokens(call, unit, call->args->kv->values, scratch->tokens, range * RANGE + t, count);
-        weigh_tokens(call, unit, range, scratch, partial.out, t, t + count);
+    while (first < end) {
+        struct tokens tokens = next_tokens(call, unit, values, scratch, range, first, end);
+        weigh_tokens(call, unit, range, scratch->scores, partial.out, tokens);
+        first = tokens.end;
     }
 }
 

@@ -40,24 +40,29 @@ struct cpu_accumulate {
     bool first;       /* start from zero */
 };
 
-/* out[i, t] = queries[i] . keys[t]. Both are padded with zeros to `dim`, a multiple of
- * CPU_OPS_LANES_MAX; keys has room for a multiple of CPU_OPS_TILE tokens. */
+/* out[i, t] = queries[i] . keys[t]. Rows of both have `dim` values, a multiple of
+ * CPU_OPS_LANES_MAX. Up to CPU_OPS_TILE - 1 keys after the last may be read and scored: there is
+ * room in keys and out for a multiple of CPU_OPS_TILE tokens. */
 struct cpu_scores {
-    float *out; /* [query_count] rows, out_stride apart; room for a multiple of CPU_OPS_TILE */
+    float *out; /* [query_count] rows, out_stride apart */
     size_t out_stride;
     const float *queries; /* [query_count, dim] */
-    const float *keys;    /* [token_count, dim] */
+    const void *keys;     /* [token_count, dim] of `dtype`: F32, F16 or BF16 */
+    const void *ahead;    /* as many bytes, to be fetched meanwhile; never read. Or NULL */
+    enum dtype dtype;
     uint32_t query_count;
     uint32_t token_count;
     uint32_t dim;
 };
 
-/* out[i] += sum over t, ascending, of weights[i, t] * values[t]. */
+/* out[i] += sum over t, ascending, of weights[i, t] * values[t]. Not a token more is read. */
 struct cpu_weigh {
     float *out;           /* [query_count, dim] */
     const float *weights; /* [query_count] rows, weights_stride apart */
     size_t weights_stride;
-    const float *values; /* [token_count, dim]; dim a multiple of CPU_OPS_LANES_MAX */
+    const void *values; /* [token_count, dim] of `dtype`; dim a multiple of CPU_OPS_LANES_MAX */
+    const void *ahead;  /* as in cpu_scores */
+    enum dtype dtype;
     uint32_t query_count;
     uint32_t token_count;
     uint32_t dim;

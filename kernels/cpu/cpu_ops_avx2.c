@@ -101,6 +101,32 @@ STORE_AS(bf16)
 
 /* ---- attention ---- */
 
+/* Eight stored keys or values from the n-th on. */
+INLINE __m256 load_stored(const void *stored, size_t n, const enum dtype dtype)
+{
+    if (dtype == DTYPE_F32) {
+        return _mm256_loadu_ps((const float *)stored + n);
+    }
+    const __m128i bits =
+        _mm_loadu_si128((const __m128i *)(const void *)((const uint16_t *)stored + n));
+    if (dtype == DTYPE_F16) {
+        return _mm256_cvtph_ps(bits);
+    }
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+}
+
+/* Fetches what lies at `ahead` where tokens first .. first + count - 1 lie in the array in work:
+ * a little at a time, since a long burst of misses would stall the arithmetic. */
+INLINE void fetch_ahead(const void *ahead, uint32_t first, uint32_t count, uint32_t dim,
+                        const enum dtype dtype)
+{
+    size_t token_bytes = dim * (dtype == DTYPE_F32 ? sizeof(float) : sizeof(uint16_t));
+    const char *bytes = (const char *)ahead + first * token_bytes;
+    for (size_t i = 0; i < count * token_bytes; i += 64) {
+        _mm_prefetch(bytes + i, _MM_HINT_T0);
+    }
+}
+
 /* Four registers to their four sums, by one fixed tree. */
 INLINE __m128 fold_four(const __m256 lanes[TILE])
 {
@@ -115,9 +141,8 @@ INLINE __m128 fold_four(const __m256 lanes[TILE])
 
 /* queries is a constant where this is inlined, so that all accumulators are registers. */
 INLINE void score_tile(const struct cpu_scores *args, uint32_t token, uint32_t query,
-                       const uint32_t queries)
+                       const uint32_t queries, const enum dtype dtype)
 {
-    const float *keys = args->keys + (size_t)token * args->dim;
     const float *q = args->queries + (size_t)query * args->dim;
     __m256 sums[2][TILE];
 #pragma GCC unroll 2
@@ -130,7 +155,7 @@ INLINE void score_tile(const struct cpu_scores *args, uint32_t token, uint32_t q
     for (uint32_t d = 0; d < args->dim; d += LANES) {
 #pragma GCC unroll 4
         for (uint32_t t = 0; t < TILE; t++) {
-            __m256 key = _mm256_loadu_ps(keys + (size_t)t * args->dim + d);
+            __m256 key = load_stored(args->keys, (size_t)(token + t) * args->dim + d, dtype);
 #pragma GCC unroll 2
             for (uint32_t i = 0; i < queries; i++) {
                 __m256 value = _mm256_loadu_ps(q + (size_t)i * args->dim + d);
@@ -144,16 +169,34 @@ INLINE void score_tile(const struct cpu_scores *args, uint32_t token, uint32_t q
     }
 }
 
-static void scores(const struct cpu_scores *args)
+INLINE void score_all(const struct cpu_scores *args, const enum dtype dtype)
 {
     for (uint32_t token = 0; token < args->token_count; token += TILE) {
         uint32_t query = 0;
+        if (args->ahead != NULL) {
+            fetch_ahead(args->ahead, token, TILE, args->dim, dtype);
+        }
         for (; query + 2 <= args->query_count; query += 2) {
-            score_tile(args, token, query, 2);
+            score_tile(args, token, query, 2, dtype);
         }
         if (query < args->query_count) {
-            score_tile(args, token, query, 1);
+            score_tile(args, token, query, 1, dtype);
         }
+    }
+}
+
+static void scores(const struct cpu_scores *args)
+{
+    switch (args->dtype) {
+    case DTYPE_F16:
+        score_all(args, DTYPE_F16);
+        break;
+    case DTYPE_BF16:
+        score_all(args, DTYPE_BF16);
+        break;
+    default:
+        score_all(args, DTYPE_F32);
+        break;
     }
 }
 
@@ -203,11 +246,11 @@ static float softmax(float *scores_row, uint32_t first, uint32_t end, float *max
 
 /* queries x width registers of the output; both are constants where this is inlined. */
 INLINE void weigh_tile(const struct cpu_weigh *args, uint32_t query, uint32_t d,
-                       const uint32_t queries, const uint32_t width)
+                       const uint32_t queries, const uint32_t width, const enum dtype dtype)
 {
     float *out = args->out + (size_t)query * args->dim + d;
     const float *weights = args->weights + query * args->weights_stride;
-    const float *values = args->values + d;
+    const void *ahead = query == 0 && d == 0 ? args->ahead : NULL;
     __m256 sums[2][4];
 #pragma GCC unroll 2
     for (uint32_t i = 0; i < queries; i++) {
@@ -216,10 +259,14 @@ INLINE void weigh_tile(const struct cpu_weigh *args, uint32_t query, uint32_t d,
             sums[i][j] = _mm256_loadu_ps(out + (size_t)i * args->dim + (size_t)j * LANES);
         }
     }
-    for (uint32_t t = 0; t < args->token_count; t++, values += args->dim) {
+    for (uint32_t t = 0; t < args->token_count; t++) {
+        if (ahead != NULL) {
+            fetch_ahead(ahead, t, 1, args->dim, dtype);
+        }
 #pragma GCC unroll 4
         for (uint32_t j = 0; j < width; j++) {
-            __m256 value = _mm256_loadu_ps(values + (size_t)j * LANES);
+            __m256 value =
+                load_stored(args->values, (size_t)t * args->dim + d + (size_t)j * LANES, dtype);
 #pragma GCC unroll 2
             for (uint32_t i = 0; i < queries; i++) {
                 __m256 weight = _mm256_broadcast_ss(weights + i * args->weights_stride + t);
@@ -236,25 +283,40 @@ INLINE void weigh_tile(const struct cpu_weigh *args, uint32_t query, uint32_t d,
     }
 }
 
-static void weigh(const struct cpu_weigh *args)
+INLINE void weigh_all(const struct cpu_weigh *args, const enum dtype dtype)
 {
     for (uint32_t query = 0; query < args->query_count; query += 2) {
         bool two = query + 2 <= args->query_count;
         uint32_t d = 0;
         for (; d + 4 * LANES <= args->dim; d += 4 * LANES) {
             if (two) {
-                weigh_tile(args, query, d, 2, 4);
+                weigh_tile(args, query, d, 2, 4, dtype);
             } else {
-                weigh_tile(args, query, d, 1, 4);
+                weigh_tile(args, query, d, 1, 4, dtype);
             }
         }
         for (; d < args->dim; d += 2 * LANES) { /* dim is a multiple of 16 */
             if (two) {
-                weigh_tile(args, query, d, 2, 2);
+                weigh_tile(args, query, d, 2, 2, dtype);
             } else {
-                weigh_tile(args, query, d, 1, 2);
+                weigh_tile(args, query, d, 1, 2, dtype);
             }
         }
+    }
+}
+
+static void weigh(const struct cpu_weigh *args)
+{
+    switch (args->dtype) {
+    case DTYPE_F16:
+        weigh_all(args, DTYPE_F16);
+        break;
+    case DTYPE_BF16:
+        weigh_all(args, DTYPE_BF16);
+        break;
+    default:
+        weigh_all(args, DTYPE_F32);
+        break;
     }
 }
 

@@ -80,6 +80,32 @@ static void store_bf16(void *out, const float *in, size_t value_count)
 
 /* ---- attention ---- */
 
+/* Sixteen stored keys or values from the n-th on. */
+INLINE __m512 load_stored(const void *stored, size_t n, const enum dtype dtype)
+{
+    if (dtype == DTYPE_F32) {
+        return _mm512_loadu_ps((const float *)stored + n);
+    }
+    const __m256i bits =
+        _mm256_loadu_si256((const __m256i *)(const void *)((const uint16_t *)stored + n));
+    if (dtype == DTYPE_F16) {
+        return _mm512_cvtph_ps(bits);
+    }
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+
+/* Fetches what lies at `ahead` where tokens first .. first + count - 1 lie in the array in work:
+ * a little at a time, since a long burst of misses would stall the arithmetic. */
+INLINE void fetch_ahead(const void *ahead, uint32_t first, uint32_t count, uint32_t dim,
+                        const enum dtype dtype)
+{
+    size_t token_bytes = dim * (dtype == DTYPE_F32 ? sizeof(float) : sizeof(uint16_t));
+    const char *bytes = (const char *)ahead + first * token_bytes;
+    for (size_t i = 0; i < count * token_bytes; i += 64) {
+        _mm_prefetch(bytes + i, _MM_HINT_T0);
+    }
+}
+
 /* Four registers to their four sums, by one fixed tree. */
 INLINE __m128 fold_four(const __m512 lanes[TILE])
 {
@@ -95,9 +121,8 @@ INLINE __m128 fold_four(const __m512 lanes[TILE])
 }
 
 INLINE void score_tile(const struct cpu_scores *args, uint32_t token, uint32_t query,
-                       const uint32_t queries)
+                       const uint32_t queries, const enum dtype dtype)
 {
-    const float *keys = args->keys + (size_t)token * args->dim;
     const float *q = args->queries + (size_t)query * args->dim;
     __m512 sums[TILE_QUERIES][TILE];
 #pragma GCC unroll 6
@@ -111,7 +136,7 @@ INLINE void score_tile(const struct cpu_scores *args, uint32_t token, uint32_t q
         __m512 key[TILE];
 #pragma GCC unroll 4
         for (uint32_t t = 0; t < TILE; t++) {
-            key[t] = _mm512_loadu_ps(keys + (size_t)t * args->dim + d);
+            key[t] = load_stored(args->keys, (size_t)(token + t) * args->dim + d, dtype);
         }
 #pragma GCC unroll 6
         for (uint32_t i = 0; i < queries; i++) {
@@ -152,16 +177,34 @@ INLINE void score_tile(const struct cpu_scores *args, uint32_t token, uint32_t q
         break;                                                                                     \
     }
 
-static void scores(const struct cpu_scores *args)
+INLINE void score_all(const struct cpu_scores *args, const enum dtype dtype)
 {
     uint32_t tile_count = (args->query_count + TILE_QUERIES - 1) / TILE_QUERIES;
     for (uint32_t query = 0; tile_count > 0; tile_count--) {
         uint32_t queries = (args->query_count - query + tile_count - 1) / tile_count;
-#define SCORE_TILE(count) score_tile(args, token, query, count)
+#define SCORE_TILE(count) score_tile(args, token, query, count, dtype)
         for (uint32_t token = 0; token < args->token_count; token += TILE) {
+            if (query == 0 && args->ahead != NULL) {
+                fetch_ahead(args->ahead, token, TILE, args->dim, dtype);
+            }
             FOR_QUERIES(queries, SCORE_TILE)
         }
         query += queries;
+    }
+}
+
+static void scores(const struct cpu_scores *args)
+{
+    switch (args->dtype) {
+    case DTYPE_F16:
+        score_all(args, DTYPE_F16);
+        break;
+    case DTYPE_BF16:
+        score_all(args, DTYPE_BF16);
+        break;
+    default:
+        score_all(args, DTYPE_F32);
+        break;
     }
 }
 
@@ -196,11 +239,11 @@ static float softmax(float *scores_row, uint32_t first, uint32_t end, float *max
 
 /* queries x width registers of the output; both are constants where this is inlined. */
 INLINE void weigh_tile(const struct cpu_weigh *args, uint32_t query, uint32_t d,
-                       const uint32_t queries, const uint32_t width)
+                       const uint32_t queries, const uint32_t width, const enum dtype dtype)
 {
     float *out = args->out + (size_t)query * args->dim + d;
     const float *weights = args->weights + query * args->weights_stride;
-    const float *values = args->values + d;
+    const void *ahead = query == 0 && d == 0 ? args->ahead : NULL;
     __m512 sums[TILE_QUERIES][4];
 #pragma GCC unroll 6
     for (uint32_t i = 0; i < queries; i++) {
@@ -209,11 +252,15 @@ INLINE void weigh_tile(const struct cpu_weigh *args, uint32_t query, uint32_t d,
             sums[i][j] = _mm512_loadu_ps(out + (size_t)i * args->dim + (size_t)j * LANES);
         }
     }
-    for (uint32_t t = 0; t < args->token_count; t++, values += args->dim) {
+    for (uint32_t t = 0; t < args->token_count; t++) {
+        if (ahead != NULL) {
+            fetch_ahead(ahead, t, 1, args->dim, dtype);
+        }
         __m512 value[4];
 #pragma GCC unroll 4
         for (uint32_t j = 0; j < width; j++) {
-            value[j] = _mm512_loadu_ps(values + (size_t)j * LANES);
+            value[j] =
+                load_stored(args->values, (size_t)t * args->dim + d + (size_t)j * LANES, dtype);
         }
 #pragma GCC unroll 6
         for (uint32_t i = 0; i < queries; i++) {
@@ -233,14 +280,14 @@ INLINE void weigh_tile(const struct cpu_weigh *args, uint32_t query, uint32_t d,
     }
 }
 
-static void weigh(const struct cpu_weigh *args)
+INLINE void weigh_all(const struct cpu_weigh *args, const enum dtype dtype)
 {
     uint32_t tile_count = (args->query_count + TILE_QUERIES - 1) / TILE_QUERIES;
     for (uint32_t query = 0; tile_count > 0; tile_count--) {
         uint32_t queries = (args->query_count - query + tile_count - 1) / tile_count;
         uint32_t d = 0;
-#define WEIGH_WIDE(count)   weigh_tile(args, query, d, count, 4)
-#define WEIGH_NARROW(count) weigh_tile(args, query, d, count, 1)
+#define WEIGH_WIDE(count)   weigh_tile(args, query, d, count, 4, dtype)
+#define WEIGH_NARROW(count) weigh_tile(args, query, d, count, 1, dtype)
         for (; d + 4 * LANES <= args->dim; d += 4 * LANES) {
             FOR_QUERIES(queries, WEIGH_WIDE)
         }
@@ -248,6 +295,21 @@ static void weigh(const struct cpu_weigh *args)
             FOR_QUERIES(queries, WEIGH_NARROW)
         }
         query += queries;
+    }
+}
+
+static void weigh(const struct cpu_weigh *args)
+{
+    switch (args->dtype) {
+    case DTYPE_F16:
+        weigh_all(args, DTYPE_F16);
+        break;
+    case DTYPE_BF16:
+        weigh_all(args, DTYPE_BF16);
+        break;
+    default:
+        weigh_all(args, DTYPE_F32);
+        break;
     }
 }
 

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cpu/cpu_ops_scalar.h"
 
+#include "configs/limits.h"
 #include "kernels/quant.h"
 
 #include <math.h>
@@ -76,12 +77,19 @@ static void fold(float *sums, const float *lanes)
 
 /* ---- attention ---- */
 
+static const void *token_of(const void *tokens, enum dtype dtype, uint32_t dim, uint32_t t)
+{
+    return (const uint8_t *)tokens + quant_row_bytes(dtype, (uint64_t)t * dim);
+}
+
 static void scores(const struct cpu_scores *args)
 {
-    for (uint32_t i = 0; i < args->query_count; i++) {
-        const float *query = args->queries + (size_t)i * args->dim;
-        for (uint32_t t = 0; t < args->token_count; t++) {
-            const float *key = args->keys + (size_t)t * args->dim;
+    float key[LIMIT_MODEL_HEAD_DIM];
+    for (uint32_t t = 0; t < args->token_count; t++) {
+        quant_format_get(args->dtype)
+            ->dequantize(key, token_of(args->keys, args->dtype, args->dim, t), args->dim);
+        for (uint32_t i = 0; i < args->query_count; i++) {
+            const float *query = args->queries + (size_t)i * args->dim;
             float sum = 0.0f;
             for (uint32_t d = 0; d < args->dim; d++) {
                 sum += query[d] * key[d];
@@ -108,11 +116,13 @@ static float softmax(float *scores_row, uint32_t first, uint32_t end, float *max
 
 static void weigh(const struct cpu_weigh *args)
 {
-    for (uint32_t i = 0; i < args->query_count; i++) {
-        float *out = args->out + (size_t)i * args->dim;
-        for (uint32_t t = 0; t < args->token_count; t++) {
+    float value[LIMIT_MODEL_HEAD_DIM];
+    for (uint32_t t = 0; t < args->token_count; t++) {
+        quant_format_get(args->dtype)
+            ->dequantize(value, token_of(args->values, args->dtype, args->dim, t), args->dim);
+        for (uint32_t i = 0; i < args->query_count; i++) {
+            float *out = args->out + (size_t)i * args->dim;
             float weight = args->weights[i * args->weights_stride + t];
-            const float *value = args->values + (size_t)t * args->dim;
             for (uint32_t d = 0; d < args->dim; d++) {
                 out[d] += weight * value[d];
             }
