@@ -201,6 +201,9 @@ enum status api_tokenize_text(struct engine *engine, const char *text, size_t te
     }
     /* The rest of the room is mostly unused: a token of English is four bytes. */
     uint32_t *fitted = realloc(room, (*id_count > 0 ? *id_count : 1) * sizeof *room);
-    *ids = fitted != NULL ? fitted : room;
+    if (fitted != NULL) {
+        room = fitted;
+    }
+    *ids = room;
     return OK;
 }

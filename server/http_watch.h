@@ -35,14 +35,14 @@ enum status http_watch_open(struct http_watch **out, uint32_t slot_count,
                             const struct http_watch_calls *calls, struct error *err);
 void http_watch_close(struct http_watch *watch);
 
-/* A slot for a connection, in phase READING until deadline_us (monotonic). HTTP_WATCH_NONE when all
+/* The index of a slot for a connection, in phase READING until deadline_us (monotonic). HTTP_WATCH_NONE when all
  * are taken. */
 uint32_t http_watch_add(struct http_watch *watch, int fd, uint64_t deadline_us);
-void http_watch_set(struct http_watch *watch, uint32_t slot, enum http_watch_phase phase,
+void http_watch_set(struct http_watch *watch, uint32_t index, enum http_watch_phase phase,
                     uint64_t deadline_us, void *context);
 
 /* Before the socket is closed. */
-void http_watch_remove(struct http_watch *watch, uint32_t slot);
+void http_watch_remove(struct http_watch *watch, uint32_t index);
 
 /* Answers with nothing but a status line, past the library, and shuts the socket down. For a
  * request that can no longer be answered in order; nothing may have been sent for it. */

@@ -314,7 +314,7 @@ static void read_prompts(struct json_fields *fields, struct params *params, uint
                                      "prompt must hold 1 to %u prompts (times n), not %zu.",
                                      LIMIT_PROMPTS / params->generate.choice_count, count);
     }
-    if (fields->status != OK) {
+    if (fields->status != OK || count == 0) {
         return;
     }
     params->prompts = calloc(count, sizeof *params->prompts);

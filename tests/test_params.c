@@ -25,6 +25,7 @@ static enum status parse(struct params *params, enum params_route route, const c
                                   : "\"prompt\":\"hi\"",
              extra[0] != '\0' ? "," : "", extra);
     json_t *root = NULL;
+    *params = (struct params){0};
     *refusal = (struct refusal){0};
     enum status status = json_guard_load(&root, body, strlen(body), refusal);
     if (status == OK) {
@@ -271,6 +272,7 @@ static enum status parse_prompt(struct params *params, const char *prompt, struc
     char body[512];
     snprintf(body, sizeof body, "{\"prompt\":%s}", prompt);
     json_t *root = NULL;
+    *params = (struct params){0};
     enum status status = json_guard_load(&root, body, strlen(body), refusal);
     if (status == OK) {
         status = params_parse(params, PARAMS_COMPLETION, root, &limits, refusal);

@@ -50,8 +50,9 @@ class Daemon:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
-        self.stop()
+    def __exit__(self, failure, *_):
+        code = self.stop()
+        assert failure or code == 0, f"sluiced ended with {code}: {self.log_text()}"
 
     def log_text(self):
         # pread, not seek: the daemon writes through the same offset

@@ -140,8 +140,8 @@ def test_a_request_that_outlives_the_limit_is_told_so():
 
 
 def test_sigterm_lets_streams_finish_and_refuses_new_work():
-    d = Daemon()
-    stream = d.open_stream("/v1/completions", {**BIG, "n": 64})
+    d = Daemon(shutdown_timeout_ms=PATIENCE * 1000)
+    stream = d.open_stream("/v1/completions", {**BIG, "n": 32})
     events = stream.events()
     next(events)
     d.terminate()
@@ -153,7 +153,7 @@ def test_sigterm_lets_streams_finish_and_refuses_new_work():
     assert d.request("GET", "/livez")[0] == 200
     rest = list(events)
     assert rest[-1] == "[DONE]"
-    assert sum(1 for e in rest[:-1] for c in e["choices"] if c["finish_reason"] == "length") == 64
+    assert sum(1 for e in rest[:-1] for c in e["choices"] if c["finish_reason"] == "length") == 32
     stream.close()
     assert d.stop() == 0
 
