@@ -188,6 +188,7 @@ static struct small_vocab *bytes_vocab(const char *pre)
     small_vocab_add(vocab, "<tool>", SMALL_USER_DEFINED, 0);
     small_vocab_add(vocab, "<a>", SMALL_USER_DEFINED, 0);
     small_vocab_add(vocab, "<a><b>", SMALL_USER_DEFINED, 0);
+    small_vocab_add(vocab, "<by>", SMALL_USER_DEFINED, 0);
     return vocab;
 }
 
@@ -230,6 +231,7 @@ static void the_longest_of_overlapping_tokens_wins(void **state)
     expect(&opened, "<a><b><a>", 0, "<a><b> <a>");
     expect(&opened, "<a><c>", 0, "<a> < c >");
     expect(&opened, "<<a>", 0, "< <a>");
+    expect(&opened, "<ay><by>", 0, "< a y > <by>");
     small_vocab_close(&opened);
 }
 

@@ -164,16 +164,10 @@ static void type_by_role(const struct special_ids *ids, const struct vocabulary 
     }
 }
 
-enum status special_ids_load(struct special_ids *ids, const struct vocabulary *vocabulary,
-                             const struct gguf *file, bool begins_with_bos, struct error *err)
+/* bos, eos, unknown and the ends that have keys. */
+static enum status load_roles(struct special_ids *ids, const struct vocabulary *v,
+                              const struct gguf *file, struct error *err)
 {
-    *ids = (struct special_ids){.bos = TOKEN_NONE, .eos = TOKEN_NONE, .unknown = TOKEN_NONE};
-    if (vocabulary->kind == VOCABULARY_SCORES && vocabulary->count > 2) {
-        /* SentencePiece's own defaults, which files leave unsaid. */
-        ids->unknown = 0;
-        ids->bos = 1;
-        ids->eos = 2;
-    }
     uint32_t eot = TOKEN_NONE;
     uint32_t eom = TOKEN_NONE;
     const struct {
@@ -186,16 +180,29 @@ enum status special_ids_load(struct special_ids *ids, const struct vocabulary *v
         {"tokenizer.ggml.eot_token_id", &eot},
         {"tokenizer.ggml.eom_token_id", &eom},
     };
-    enum status status = OK;
-    for (size_t i = 0; i < sizeof roles / sizeof roles[0] && status == OK; i++) {
-        status = get_id(vocabulary, file, roles[i].key, roles[i].id, err);
+    for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++) {
+        enum status status = get_id(v, file, roles[i].key, roles[i].id, err);
+        if (status != OK) {
+            return status;
+        }
     }
     add_end(ids, ids->eos);
     add_end(ids, eot);
     add_end(ids, eom);
-    if (status == OK) {
-        status = add_listed_ends(ids, vocabulary, file, err);
+    return add_listed_ends(ids, v, file, err);
+}
+
+enum status special_ids_load(struct special_ids *ids, const struct vocabulary *vocabulary,
+                             const struct gguf *file, bool begins_with_bos, struct error *err)
+{
+    *ids = (struct special_ids){.bos = TOKEN_NONE, .eos = TOKEN_NONE, .unknown = TOKEN_NONE};
+    if (vocabulary->kind == VOCABULARY_SCORES && vocabulary->count > 2) {
+        /* SentencePiece's own defaults, which files leave unsaid. */
+        ids->unknown = 0;
+        ids->bos = 1;
+        ids->eos = 2;
     }
+    enum status status = load_roles(ids, vocabulary, file, err);
     if (status == OK) {
         status = load_flags(ids, file, begins_with_bos, err);
     }

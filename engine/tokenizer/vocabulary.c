@@ -26,6 +26,55 @@ static enum status out_of_memory(const struct gguf *file, const char *what, stru
     return error_set(err, ERR_MEMORY, "%s: no memory for %s", file->path, what);
 }
 
+/* How many bytes all tokens have together, each and the sum within bounds. */
+static enum status measure_texts(const struct vocabulary *v, const struct gguf *file,
+                                 const struct gguf_string *tokens, size_t *total, struct error *err)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < v->count; i++) {
+        uint64_t byte_count = tokens[i].byte_count;
+        if (byte_count > LIMIT_TOKEN_BYTES) {
+            return error_set(err, ERR_FORMAT, "%s: " KEY_TOKENS "[%u]: %llu bytes, the limit is %u",
+                             file->path, i, (unsigned long long)byte_count, LIMIT_TOKEN_BYTES);
+        }
+        sum += byte_count; /* at most 2^22 times 2^16 */
+    }
+    if (sum > UINT32_MAX) {
+        return error_set(err, ERR_FORMAT, "%s: " KEY_TOKENS ": %llu bytes, the limit is %u",
+                         file->path, (unsigned long long)sum, UINT32_MAX);
+    }
+    *total = (size_t)sum;
+    return OK;
+}
+
+static enum status copy_texts(struct vocabulary *v, const struct gguf *file,
+                              const struct gguf_string *tokens, struct error *err)
+{
+    size_t total = 0;
+    enum status status = measure_texts(v, file, tokens, &total, err);
+    if (status != OK) {
+        return status;
+    }
+    v->text = malloc(total + 1);
+    v->bytes = malloc(total + 1); /* a token's bytes are never more than its text's */
+    v->text_at = calloc((size_t)v->count + 1, sizeof *v->text_at);
+    v->bytes_at = calloc((size_t)v->count + 1, sizeof *v->bytes_at);
+    if (v->text == NULL || v->bytes == NULL || v->text_at == NULL || v->bytes_at == NULL ||
+        !string_table_open(&v->by_text, v->text, v->text_at, v->count)) {
+        return out_of_memory(file, KEY_TOKENS, err);
+    }
+    for (uint32_t i = 0; i < v->count; i++) {
+        memcpy(v->text + v->text_at[i], tokens[i].bytes, tokens[i].byte_count);
+        v->text_at[i + 1] = v->text_at[i] + (uint32_t)tokens[i].byte_count;
+        uint32_t same = tokens[i].byte_count > 0 ? string_table_add(&v->by_text, i) : i;
+        if (same != i) {
+            return error_set(err, ERR_FORMAT, "%s: " KEY_TOKENS "[%u]: the same text as token %u",
+                             file->path, i, same);
+        }
+    }
+    return OK;
+}
+
 static enum status load_texts(struct vocabulary *v, const struct gguf *file, struct error *err)
 {
     struct gguf_array tokens = {0};
@@ -38,38 +87,7 @@ static enum status load_texts(struct vocabulary *v, const struct gguf *file, str
                          file->path, (unsigned long long)tokens.element_count, LIMIT_MODEL_VOCAB);
     }
     v->count = (uint32_t)tokens.element_count;
-    uint64_t total = 0;
-    for (uint32_t i = 0; i < v->count; i++) {
-        uint64_t byte_count = tokens.strings[i].byte_count;
-        if (byte_count > LIMIT_TOKEN_BYTES) {
-            return error_set(err, ERR_FORMAT, "%s: " KEY_TOKENS "[%u]: %llu bytes, the limit is %u",
-                             file->path, i, (unsigned long long)byte_count, LIMIT_TOKEN_BYTES);
-        }
-        total += byte_count; /* at most 2^22 times 2^16 */
-    }
-    if (total > UINT32_MAX) {
-        return error_set(err, ERR_FORMAT, "%s: " KEY_TOKENS ": %llu bytes, the limit is %u",
-                         file->path, (unsigned long long)total, UINT32_MAX);
-    }
-    v->text = malloc((size_t)total + 1);
-    v->bytes = malloc((size_t)total + 1); /* a token's bytes are never more than its text's */
-    v->text_at = calloc((size_t)v->count + 1, sizeof *v->text_at);
-    v->bytes_at = calloc((size_t)v->count + 1, sizeof *v->bytes_at);
-    if (v->text == NULL || v->bytes == NULL || v->text_at == NULL || v->bytes_at == NULL ||
-        !string_table_open(&v->by_text, v->text, v->text_at, v->count)) {
-        return out_of_memory(file, KEY_TOKENS, err);
-    }
-    for (uint32_t i = 0; i < v->count; i++) {
-        const struct gguf_string *token = &tokens.strings[i];
-        memcpy(v->text + v->text_at[i], token->bytes, token->byte_count);
-        v->text_at[i + 1] = v->text_at[i] + (uint32_t)token->byte_count;
-        uint32_t same = token->byte_count > 0 ? string_table_add(&v->by_text, i) : i;
-        if (same != i) {
-            return error_set(err, ERR_FORMAT, "%s: " KEY_TOKENS "[%u]: the same text as token %u",
-                             file->path, i, same);
-        }
-    }
-    return OK;
+    return copy_texts(v, file, tokens.strings, err);
 }
 
 static int hex_digit(uint8_t c)
