@@ -21,7 +21,8 @@ compile()
 }
 export -f compile
 export tree flags
-find configs kernels kvcache scheduler engine server tests/support -name '*.c' ! -path server/main.c |
+find configs kernels kvcache scheduler engine server tests/support tests/load -name '*.c' \
+    ! -path server/main.c ! -path tests/load/main.c |
     xargs -P "$(nproc)" -I{} bash -c 'compile "$1"' _ {}
 
 for target in tests/fuzz_*.c; do
