@@ -29,7 +29,7 @@
 #define LIMIT_TEMPLATE_STEPS      10000000u /* evaluation steps of one render: stops hostile loops */
 #define LIMIT_TEMPLATE_DEPTH      200u      /* nesting of expressions, blocks and macro calls */
 #define LIMIT_TEMPLATE_OUTPUT     67108864u /* bytes one render may produce */
-#define LIMIT_TEMPLATE_LEVELS     1500u     /* nested evaluations of one render: bounds its stack */
+#define LIMIT_TEMPLATE_LEVELS     1500u /* nested evaluations: a render needs under 1 MiB of stack */
 #define LIMIT_TEMPLATE_MEMORY     268435456u /* bytes of values one render may make */
 #define LIMIT_TEMPLATE_TREE       134217728u /* bytes a parsed template may take */
 #define LIMIT_TEMPLATE_RANGE      100000u    /* numbers of one range(), as Jinja's sandbox has it */

@@ -42,7 +42,8 @@ static bool run_turn(struct template_run *run, const struct template_loop *loop,
            template_exec_body(run, &loop->node->as.loop.body, flow);
 }
 
-/* All turns, or the else part when there is nothing to do. */
+/* All turns, then the else part if none of them came to its end: also a turn that break or continue
+ * cut short counts as none, as in Jinja. */
 static bool run_turns(struct template_run *run, struct template_loop *loop,
                       struct template_scope *scope, enum template_flow *flow)
 {
@@ -50,12 +51,14 @@ static bool run_turns(struct template_run *run, struct template_loop *loop,
     struct template_scope *outer = run->scope;
     run->scope = scope;
     bool ok = true;
+    bool completed = false;
     enum template_flow turn = TEMPLATE_FLOW_NEXT;
     for (loop->index = 0; ok && loop->index < loop->items.count && turn != TEMPLATE_FLOW_BREAK;
          loop->index++) {
         ok = run_turn(run, loop, scope, loop_value, &turn);
+        completed = completed || turn == TEMPLATE_FLOW_NEXT;
     }
-    if (ok && loop->items.count == 0) {
+    if (ok && !completed) {
         scope->count = 0;
         ok = template_exec_body(run, &loop->node->as.loop.otherwise, flow);
     }

@@ -5,6 +5,7 @@
 #include "server/chat/template_repr.h"
 
 #include "configs/limits.h"
+#include "server/chat/template_macro.h"
 #include "server/chat/template_text.h"
 
 #include <inttypes.h>
@@ -210,8 +211,11 @@ static bool append_range(struct template_builder *text, const struct template_li
 
 static bool append_object(struct template_builder *text, struct template_value value)
 {
+    bool named = value.kind == TEMPLATE_MACRO && value.as.macro->node->name.kind != TEMPLATE_NONE;
     return template_builder_append_text(text, "<") &&
            template_builder_append_text(text, template_value_type_name(value)) &&
+           (!named || (template_builder_append_text(text, " ") &&
+                       template_repr_append(text, value.as.macro->node->name))) &&
            template_builder_append_text(text, ">");
 }
 
