@@ -3,6 +3,8 @@
 #include "tests/test.h"
 
 #include "engine/clock.h"
+#include "engine/engine_state.h"
+#include "engine/log.h"
 #include "engine/sampler.h"
 #include "tests/support/engine_rig.h"
 #include "tests/support/synth_model.h"
@@ -592,6 +594,45 @@ static void a_full_queue_refuses_at_once_and_takes_again_later(void **state)
     engine_rig_close(&rig);
 }
 
+/* Places are of no use when the pool is what is short: then only the queue counts. */
+static void a_short_pool_does_not_lengthen_the_queue(void **state)
+{
+    (void)state;
+    struct engine_rig rig;
+    engine_rig_open(&rig, FLAGS("--max-num-seqs", "8", "--max-waiting", "2", "--block-size", "4",
+                                "--kv-cache-memory-bytes", "40960", "--threads", "1",
+                                "--no-enable-prefix-caching"));
+    engine_rig_prompt(prompt, 150, 3);
+    struct generate_params small = engine_rig_params(prompt, 8, 100);
+    struct generate_params large = engine_rig_params(prompt, 150, 5); /* 38 of the 40 blocks */
+    struct rig_brake first_brake;
+    struct rig_brake second_brake;
+    struct reply *replies[4];
+    replies[0] = engine_rig_submit_held(&rig, &small, &first_brake);
+    replies[1] = engine_rig_submit_braked(&rig, &small, &second_brake);
+    replies[2] = engine_rig_submit(&rig, &large);
+    replies[3] = engine_rig_submit(&rig, &large);
+    rig_brake_release(&first_brake);
+    rig_brake_await(&second_brake); /* this step's plan could not admit the large ones */
+    struct reply *extra = NULL;
+    struct error err = {0};
+    assert_int_equal(reply_open(&extra, &small, &err), OK);
+    assert_int_equal(engine_stats(rig.engine)->requests_running, 2);
+    assert_int_equal(engine_stats(rig.engine)->requests_waiting, 2);
+    assert_int_equal(engine_submit(rig.engine, &small, extra, &err), ERR_FULL);
+    rig_brake_release(&second_brake);
+    for (uint32_t i = 0; i < 4; i++) {
+        engine_rig_collect(replies[i], answers, 1);
+        assert_int_equal(answers[0].token_count, i < 2 ? 100 : 5);
+        reply_put(replies[i]);
+    }
+    assert_int_equal(engine_submit(rig.engine, &small, extra, &err), OK);
+    await_finish(extra);
+    reply_put(extra);
+    engine_rig_expect_empty(&rig);
+    engine_rig_close(&rig);
+}
+
 static void a_burst_on_an_idle_engine_may_fill_places_and_queue(void **state)
 {
     (void)state;
@@ -640,6 +681,99 @@ static void a_request_preempted_too_often_fails_alone(void **state)
     assert_true(lost > 0);
     assert_true(engine_stats(rig.engine)->preemptions > 0);
     engine_rig_expect_empty(&rig);
+    engine_rig_close(&rig);
+}
+
+/* ---- failures ---- */
+
+enum {
+    POISON = 300 /* no other prompt here has it */
+};
+
+static void a_request_whose_numbers_break_fails_alone(void **state)
+{
+    (void)state;
+    struct engine_rig rig;
+    /* A small pool, so that the blocks the broken one wrote to are soon another's. */
+    engine_rig_prepare(
+        &rig, FLAGS("--threads", "1", "--block-size", "16", "--kv-cache-memory-bytes", "81920"));
+    engine_rig_poison(&rig, POISON);
+    engine_rig_start(&rig);
+    uint32_t good[40];
+    uint32_t bad[40];
+    engine_rig_prompt(good, 40, 30);
+    engine_rig_prompt(bad, 40, 31);
+    bad[5] = POISON;
+    struct generate_params good_params = engine_rig_params(good, 40, 30);
+    struct generate_params bad_params = engine_rig_params(bad, 40, 30);
+    good_params.sampling.logprobs = true;
+    engine_rig_answer(&rig, &good_params, &answers[0]);
+    for (uint32_t round = 0; round < 6; round++) {
+        struct rig_brake brake;
+        struct generate_params first = engine_rig_params(good, 2, 2);
+        struct reply *held = engine_rig_submit_held(&rig, &first, &brake);
+        struct reply *broken = engine_rig_submit(&rig, &bad_params);
+        struct reply *neighbour = engine_rig_submit(&rig, &good_params);
+        rig_brake_release(&brake);
+        engine_rig_collect(broken, &answers[1], 1);
+        engine_rig_collect(neighbour, &answers[2], 1);
+        assert_int_equal(answers[1].finish, REPLY_FINISH_ERROR);
+        assert_int_equal(answers[1].token_count, 0);
+        assert_int_equal(answers[1].cached_tokens, 0); /* nothing of it was published */
+        assert_true(rig_answers_equal(&answers[2], &answers[0]));
+        await_finish(held);
+        reply_put(held);
+        reply_put(broken);
+        reply_put(neighbour);
+    }
+    assert_int_equal(engine_stats(rig.engine)->corrupted_requests, 6);
+    bad_params.prompt_logprobs = true; /* now a row in the middle of the prompt meets it */
+    engine_rig_answer(&rig, &bad_params, &answers[1]);
+    assert_int_equal(answers[1].finish, REPLY_FINISH_ERROR);
+    engine_rig_expect_empty(&rig);
+    engine_rig_close(&rig);
+}
+
+static atomic_int failures_left;
+static const struct backend_ops *working_ops;
+
+static enum status fail_to_synchronize(struct backend *be, struct error *err)
+{
+    if (atomic_fetch_sub(&failures_left, 1) > 0) {
+        return error_set(err, ERR_DEVICE, "the device is on fire");
+    }
+    return working_ops->synchronize(be, err);
+}
+
+static void a_failing_device_ends_its_batch_and_in_the_end_health(void **state)
+{
+    (void)state;
+    struct engine_rig rig;
+    engine_rig_open(&rig, FLAGS("--threads", "1"));
+    engine_rig_prompt(prompt, 40, 30);
+    struct generate_params params = engine_rig_params(prompt, 40, 5);
+    engine_rig_answer(&rig, &params, &answers[0]);
+
+    struct backend *be = rig.engine->be;
+    working_ops = be->ops;
+    struct backend_ops failing_ops = *be->ops;
+    failing_ops.synchronize = fail_to_synchronize;
+    log_init(LOG_TEXT,
+             (enum log_level)(LOG_ERROR + 1)); /* the failures are wanted: no lines about them */
+    be->ops = &failing_ops;
+    for (int i = 1; i <= 3; i++) {
+        atomic_store(&failures_left, 1);
+        engine_rig_answer(&rig, &params, &answers[1]);
+        assert_int_equal(answers[1].finish, REPLY_FINISH_ERROR);
+        engine_rig_expect_empty(&rig);
+        assert_int_equal(engine_progressing(rig.engine, clock_now_us(), RIG_WAIT_US), i < 3);
+    }
+    atomic_store(&failures_left, 0); /* the device recovers, and nothing wrong was kept */
+    engine_rig_answer(&rig, &params, &answers[1]);
+    assert_true(rig_answers_equal(&answers[1], &answers[0]));
+    assert_int_equal(answers[1].cached_tokens, 0);
+    assert_true(engine_progressing(rig.engine, clock_now_us(), RIG_WAIT_US));
+    be->ops = working_ops;
     engine_rig_close(&rig);
 }
 
@@ -875,8 +1009,11 @@ int main(void)
         cmocka_unit_test(a_stopped_choice_ends_and_the_others_go_on),
         cmocka_unit_test(a_deadline_ends_a_request_that_waits_or_runs),
         cmocka_unit_test(a_full_queue_refuses_at_once_and_takes_again_later),
+        cmocka_unit_test(a_short_pool_does_not_lengthen_the_queue),
         cmocka_unit_test(a_burst_on_an_idle_engine_may_fill_places_and_queue),
         cmocka_unit_test(a_request_preempted_too_often_fails_alone),
+        cmocka_unit_test(a_request_whose_numbers_break_fails_alone),
+        cmocka_unit_test(a_failing_device_ends_its_batch_and_in_the_end_health),
         cmocka_unit_test(draining_refuses_new_work_and_finishes_the_old),
         cmocka_unit_test(closing_ends_what_runs_and_what_waits),
         cmocka_unit_test(health_is_progress),

@@ -174,6 +174,7 @@ static void a_full_pipe_drops_lines_counts_them_and_says_so_later(void **state)
     assert_true(dropped > 0 && dropped < 5000);
     capture_read();
     log_event(LOG_INFO, "after", "room");
+    log_event(LOG_INFO, "then", "more");
     const char *text = capture_end();
     assert_int_equal(log_dropped_count() - before, dropped);
 
@@ -182,7 +183,9 @@ static void a_full_pipe_drops_lines_counts_them_and_says_so_later(void **state)
              (unsigned long long)dropped);
     const char *at = strstr(text, notice);
     assert_non_null(at);
-    assert_string_equal(after_time(at + strlen(notice)), " info after: room\n");
+    const char *rest = after_time(at + strlen(notice));
+    assert_memory_equal(rest, " info after: room\n", 18);
+    assert_string_equal(after_time(rest + 18), " info then: more\n"); /* told once */
     unsigned lines = 0;
     for (const char *c = text; c < at; c++) {
         lines += *c == '\n';

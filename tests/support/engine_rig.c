@@ -1,6 +1,7 @@
 /* engine_rig.c - see engine_rig.h. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/engine_rig.h"
 
+#include "engine/formats/gguf.h"
 #include "engine/log.h"
 #include "tests/support/synth_model.h"
 #include "tests/test.h"
@@ -22,6 +23,7 @@ static void write_model(char *path)
 {
     struct synth_options options;
     assert_true(synth_model_preset(&options, "micro"));
+    options.tied = false; /* so that a poisoned input token is not a poisoned logit of all */
     int descriptor = mkstemp(path);
     assert_true(descriptor >= 0);
     FILE *file = fdopen(descriptor, "wb");
@@ -49,13 +51,36 @@ void engine_rig_prepare(struct engine_rig *rig, const char *const flags[])
     }
 }
 
-void engine_rig_open(struct engine_rig *rig, const char *const flags[])
+void engine_rig_poison(struct engine_rig *rig, uint32_t token_id)
+{
+    struct gguf file;
+    struct error err = {0};
+    const float poison = NAN;
+    assert_int_equal(gguf_open(&file, rig->path, &err), OK);
+    const struct gguf_tensor *table = gguf_find_tensor(&file, "token_embd.weight");
+    assert_non_null(table);
+    assert_int_equal(table->tensor.dtype, DTYPE_F32);
+    long row = (long)(table->offset + token_id * tensor_row_values(&table->tensor) * sizeof poison);
+    gguf_close(&file);
+    FILE *out = fopen(rig->path, "r+b");
+    assert_non_null(out);
+    assert_int_equal(fseek(out, row, SEEK_SET), 0);
+    assert_int_equal(fwrite(&poison, sizeof poison, 1, out), 1);
+    assert_int_equal(fclose(out), 0);
+}
+
+void engine_rig_start(struct engine_rig *rig)
 {
     struct error err = {0};
-    engine_rig_prepare(rig, flags);
     if (engine_open(&rig->engine, &rig->config, &err) != OK) {
         fail_msg("%s", err.message);
     }
+}
+
+void engine_rig_open(struct engine_rig *rig, const char *const flags[])
+{
+    engine_rig_prepare(rig, flags);
+    engine_rig_start(rig);
 }
 
 void engine_rig_close(struct engine_rig *rig)
@@ -108,8 +133,8 @@ static void hold(void *context)
     }
 }
 
-struct reply *engine_rig_submit_held(struct engine_rig *rig, const struct generate_params *params,
-                                     struct rig_brake *brake)
+struct reply *engine_rig_submit_braked(struct engine_rig *rig, const struct generate_params *params,
+                                       struct rig_brake *brake)
 {
     struct reply *reply = NULL;
     struct reply_event event;
@@ -123,7 +148,19 @@ struct reply *engine_rig_submit_held(struct engine_rig *rig, const struct genera
     if (engine_submit(rig->engine, params, reply, &err) != OK) {
         fail_msg("%s", err.message);
     }
+    return reply;
+}
+
+void rig_brake_await(struct rig_brake *brake)
+{
     assert_int_equal(sem_wait(&brake->held), 0);
+}
+
+struct reply *engine_rig_submit_held(struct engine_rig *rig, const struct generate_params *params,
+                                     struct rig_brake *brake)
+{
+    struct reply *reply = engine_rig_submit_braked(rig, params, brake);
+    rig_brake_await(brake);
     return reply;
 }
 

@@ -39,8 +39,12 @@ struct rig_answer {
 void engine_rig_open(struct engine_rig *rig, const char *const flags[]);
 void engine_rig_close(struct engine_rig *rig);
 
-/* Only the settings and the model file: engine stays NULL. */
+/* The same in two parts: settings and model file (engine stays NULL), then the engine. */
 void engine_rig_prepare(struct engine_rig *rig, const char *const flags[]);
+void engine_rig_start(struct engine_rig *rig);
+
+/* In between: makes whatever reads this token NaN. */
+void engine_rig_poison(struct engine_rig *rig, uint32_t token_id);
 
 #define FLAGS(...)                                                                                 \
     (const char *const[])                                                                          \
@@ -65,8 +69,13 @@ struct rig_brake {
     bool used;
 };
 
-/* Submits, and returns once the engine stands still in pushing the reply's first event. Until
- * rig_brake_release only flags of that reply may be set; its events cannot be taken. */
+/* Submits a request at whose first event the engine will stand still, until rig_brake_release.
+ * While it does, only flags of that reply may be set; its events cannot be taken. */
+struct reply *engine_rig_submit_braked(struct engine_rig *rig, const struct generate_params *params,
+                                       struct rig_brake *brake);
+void rig_brake_await(struct rig_brake *brake);
+
+/* Both at once: returns when the engine stands. */
 struct reply *engine_rig_submit_held(struct engine_rig *rig, const struct generate_params *params,
                                      struct rig_brake *brake);
 void rig_brake_release(struct rig_brake *brake);
