@@ -115,7 +115,7 @@ class Balance(HTMLParser):
 page = open(sys.argv[1]).read()
 balance = Balance()
 balance.feed(page)
-assert not balance.open and balance.charts == 7, (balance.open, balance.charts)
+assert not balance.open and balance.charts == 8, (balance.open, balance.charts)
 assert "http://" not in page.replace("http://127.0.0.1", ""), "the page must need nothing else"
 assert "nan" not in page.split("</style>")[1].replace("finance", ""), "not a number"
 print("[       OK ] report_is_one_balanced_page")

@@ -2,6 +2,7 @@
 
 SPDX-License-Identifier: Apache-2.0
 """
+import concurrent.futures
 import http.client
 import json
 import socket
@@ -21,11 +22,11 @@ def generated(d):
 
 
 def test_a_streaming_client_that_leaves_frees_its_blocks(d):
-    before = generated(d)
-    streams = [d.open_stream("/v1/completions", {**LONG, "n": 2, "seed": 1}).start() for _ in range(1)]
-    for stream in streams:
-        next(stream.events())
-        stream.close()
+    before, departed = generated(d), d.departed()
+    stream = d.open_stream("/v1/completions", {**LONG, "n": 2, "seed": 1}).start()
+    next(stream.events())
+    stream.close()
+    d.wait_departed(departed + 1)
     d.wait_metric("sluice:kv_blocks_used", 0)
     d.wait_metric("vllm:num_requests_running", 0)
     assert generated(d) - before <= 800
@@ -33,7 +34,7 @@ def test_a_streaming_client_that_leaves_frees_its_blocks(d):
 
 def test_queued_clients_that_leave_cost_nothing_and_disturb_nobody(d):
     alone = d.events("/v1/completions", LONG)
-    before = generated(d)
+    before, departed = generated(d), d.departed()
     first = d.open_stream("/v1/completions", LONG)
     queued = [d.open_stream("/v1/completions", {**LONG, "prompt": f"One day {n}"}) for n in range(12)]
     for stream in queued:
@@ -41,20 +42,21 @@ def test_queued_clients_that_leave_cost_nothing_and_disturb_nobody(d):
     events = list(first.events())
     assert [e["choices"] for e in events[:-1]] == [e["choices"] for e in alone[:-1]]
     first.close()
+    d.wait_departed(departed + 12)
     d.wait_metric("vllm:num_requests_waiting", 0)
     d.wait_metric("sluice:kv_blocks_used", 0)
     assert generated(d) - before < 13 * 400, "requests of clients that had left were computed to the end"
 
 
 def test_a_client_that_awaits_a_whole_answer_can_leave(d):
-    before = generated(d)
+    before, departed = generated(d), d.departed()
     for _ in range(4):
         connection = http.client.HTTPConnection("127.0.0.1", d.port)
         connection.request("POST", "/v1/completions", json.dumps({**LONG, "n": 2, "seed": 5}),
                            {"Content-Type": "application/json"})
-        time.sleep(0.005)
         connection.sock.shutdown(socket.SHUT_RDWR)
         connection.close()
+    d.wait_departed(departed + 4)
     d.wait_metric("vllm:num_requests_waiting", 0)
     d.wait_metric("sluice:kv_blocks_used", 0)
     assert generated(d) - before < 4 * 2 * 400
@@ -88,6 +90,30 @@ def test_impatient_clients_do_not_hold_up_a_patient_one(d):
         assert time.monotonic() < limit, "the queue stays full of clients that have left"
     assert status == 200
     d.wait_metric("sluice:kv_blocks_used", 0)
+
+
+def test_a_stop_string_ends_the_work_too(d):
+    text = d.complete(**{**LONG, "max_tokens": 20})["choices"][0]["text"]
+    before = generated(d)
+    for _ in range(8):
+        got = d.complete(**LONG, stop=text[3:8])
+        assert got["choices"][0]["finish_reason"] == "stop"
+    d.wait_metric("sluice:kv_blocks_used", 0)
+    assert generated(d) - before < 8 * 400, "the engine went on after the stop string"
+
+
+def test_no_wake_up_is_lost(_):
+    # Without ticks, a connection that missed its one wake-up would sleep for ever.
+    with Daemon(keepalive_comment_ms=3600000, http_threads=4) as d:
+        def run(number):
+            for count in range(1, 60):
+                body = {"prompt": f"One day {number}", "max_tokens": 1 + count % 9, "temperature": 0, "ignore_eos": True}
+                if number % 2:
+                    assert d.events("/v1/completions", body)[-1] == "[DONE]"
+                else:
+                    assert d.complete(**body)["choices"]
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            list(pool.map(run, range(16)))
 
 
 def test_a_client_that_never_reads_is_let_go(_):

@@ -69,6 +69,16 @@ class Daemon:
             time.sleep(0.01)
         raise AssertionError(f"no {pattern!r} in {self.log_text()}")
 
+    def departed(self):
+        """How many requests ended because their client left."""
+        return len(re.findall(r" status=499 ", self.log_text()))
+
+    def wait_departed(self, count):
+        limit = time.monotonic() + PATIENCE
+        while self.departed() < count:
+            assert time.monotonic() < limit, f"{self.departed()} of {count} departures were noticed"
+            time.sleep(0.01)
+
     def terminate(self):
         self.terminated = True
         self.process.send_signal(signal.SIGTERM)
