@@ -1,4 +1,5 @@
-# sluice: make (release build), make run, make test, make check, make bench, make fuzz, make format.
+# sluice: make (release build), make run, make test, make install, make check, make bench, make fuzz,
+# make format.
 # SAN=asan|tsan builds and tests a sanitizer variant. Each variant has its own tree under BUILD, so
 # that switching never needs a clean.
 BUILD   ?= build
@@ -16,7 +17,7 @@ CFLAGS_asan    := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-
 CFLAGS_tsan    := -O1 -fno-omit-frame-pointer -fsanitize=thread
 CFLAGS  += $(CFLAGS_$(VARIANT)) $(EXTRA_CFLAGS)
 LDFLAGS += -pthread $(CFLAGS_$(VARIANT))
-LDLIBS  += -lmicrohttpd -ljansson -lxxhash -lutf8proc -lm
+LDLIBS  += -lmicrohttpd -ljansson -lxxhash -lutf8proc -lsystemd -lm
 
 FOLDERS ?= configs kernels kernels/cpu kvcache scheduler engine engine/formats engine/tokenizer \
            server server/chat
@@ -36,7 +37,7 @@ BENCHES      := $(call PROGRAMS,bench)
 TOOLS        := $(call PROGRAMS,tool)
 
 BUILD_PACKAGES := gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libxxhash-dev \
-                  libutf8proc-dev
+                  libutf8proc-dev libsystemd-dev
 TEST_PACKAGES  := libcmocka-dev python3 python3-venv curl
 CHECK_PACKAGES := clang-format clang-tidy cppcheck
 FUZZ_PACKAGES  := clang libclang-rt-14-dev
@@ -45,7 +46,7 @@ PACKAGES       := $(BUILD_PACKAGES) $(call wanted_by,run tests test bench check 
                   $(call wanted_by,check format,$(CHECK_PACKAGES)) $(call wanted_by,fuzz,$(FUZZ_PACKAGES))
 
 .DEFAULT_GOAL := all
-.PHONY: all lib tests run test bench check format fuzz install-packages clean
+.PHONY: all lib tests run test bench check format fuzz install uninstall install-packages clean
 .SECONDARY:
 
 all: $(OUT)/sluiced $(OUT)/sluice-bench
@@ -107,6 +108,14 @@ check: lib
 
 format: install-packages
 	clang-format -i $$(tests/check_style.sh --list)
+
+# DESTDIR, PREFIX (/usr/local) and the folders that configs/install.sh names.
+export DESTDIR PREFIX BINDIR MANDIR SYSCONFDIR UNITDIR COMPLETIONDIR
+install: all
+	@configs/install.sh install $(OUT)
+
+uninstall:
+	@configs/install.sh uninstall $(OUT)
 
 # Each fuzz target runs FUZZ_SECONDS with address and undefined-behaviour checks.
 FUZZ_SECONDS ?= 60

@@ -20,6 +20,7 @@ BEGIN {
     only["xxhash.h"] = "^kvcache/prefix_index\\.c|^engine/(tokenizer|formats)/"
     only["liburing.h"] = "^engine/loader\\.c"
     only["cblas.h"] = "^kernels/cpu/gemm\\.c"
+    only["systemd/sd-daemon.h"] = "^server/service\\.c"
     only["immintrin.h"] = "_(avx2|avx512)\\.[ch]$"
 }
 function complain(why) { printf "%s:%d: %s: %s\n", FILENAME, FNR, why, $0; bad = 1 }
