@@ -119,7 +119,7 @@ static void write_histogram(struct rendering *rendering, const char *name, const
 {
     char line[LINE_BYTES_MAX];
     uint64_t below = 0;
-    double sum = (double)load(&histogram->sum);
+    uint64_t sum = load(&histogram->sum);
     write_family(rendering, name, strlen(name), "histogram", help);
     for (uint32_t i = 0; i <= STATS_BUCKETS; i++) {
         char bound[32] = "+Inf";
@@ -133,8 +133,12 @@ static void write_histogram(struct rendering *rendering, const char *name, const
                  rendering->labels, bound, below);
         rendering->emit(rendering->context, line);
     }
-    snprintf(line, sizeof line, "%s_sum{%s} %.17g\n", name, rendering->labels,
-             is_time ? sum / 1e6 : sum);
+    if (is_time) {
+        snprintf(line, sizeof line, "%s_sum{%s} %" PRIu64 ".%06" PRIu64 "\n", name,
+                 rendering->labels, sum / 1000000, sum % 1000000);
+    } else {
+        snprintf(line, sizeof line, "%s_sum{%s} %" PRIu64 "\n", name, rendering->labels, sum);
+    }
     rendering->emit(rendering->context, line);
     snprintf(line, sizeof line, "%s_count{%s} %" PRIu64 "\n", name, rendering->labels, below);
     rendering->emit(rendering->context, line);
