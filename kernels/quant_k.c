@@ -154,7 +154,7 @@ static void quantize_q2_block(struct block_q2 *block, const float *x)
     float steps[16];
     float offsets[16];
     for (int g = 0; g < 16; g++) {
-        fit_group(x + g * 16, 16, 3.0f, &steps[g], &offsets[g]);
+        fit_group(x + (size_t)g * 16, 16, 3.0f, &steps[g], &offsets[g]);
     }
     float d = store_scale(block->d, extreme(steps, 16) / 15.0f);
     float dmin = store_scale(block->dmin, extreme(offsets, 16) / 15.0f);
@@ -206,7 +206,7 @@ static void quantize_q3_block(struct block_q3 *block, const float *x)
 {
     float steps[16];
     for (int g = 0; g < 16; g++) {
-        steps[g] = extreme(x + g * 16, 16) / -4.0f;
+        steps[g] = extreme(x + (size_t)g * 16, 16) / -4.0f;
     }
     float d = store_scale(block->d, extreme(steps, 16) / -32.0f);
     memset(block->high_bits, 0, sizeof block->high_bits);
@@ -313,7 +313,7 @@ static void quantize_q4_codes(struct block_q4 *head, uint8_t *codes, const float
     float steps[8];
     float offsets[8];
     for (int g = 0; g < 8; g++) {
-        fit_group(x + g * 32, 32, (float)top, &steps[g], &offsets[g]);
+        fit_group(x + (size_t)g * 32, 32, (float)top, &steps[g], &offsets[g]);
     }
     float d = store_scale(head->d, extreme(steps, 8) / 63.0f);
     float dmin = store_scale(head->dmin, extreme(offsets, 8) / 63.0f);
@@ -382,7 +382,8 @@ void quant_k_dequantize_q6(float *out, const void *blocks, size_t value_count)
         for (int i = 0; i < BLOCK; i++) {
             int low = (block->low_bits[q6_low_byte(i)] >> q6_low_shift(i)) & 15;
             int high = (block->high_bits[q2_byte(i)] >> q2_shift(i)) & 3;
-            float step = d * (float)block->scales[i / 16];
+            int group = i / 16;
+            float step = d * (float)block->scales[group];
             out[base + (size_t)i] = step * (float)((low | (high << 4)) - 32);
         }
     }
@@ -392,7 +393,7 @@ static void quantize_q6_block(struct block_q6 *block, const float *x)
 {
     float steps[16];
     for (int g = 0; g < 16; g++) {
-        steps[g] = extreme(x + g * 16, 16) / -32.0f;
+        steps[g] = extreme(x + (size_t)g * 16, 16) / -32.0f;
     }
     float d = store_scale(block->d, extreme(steps, 16) / -128.0f);
     memset(block->low_bits, 0, sizeof block->low_bits);
@@ -455,7 +456,7 @@ static void quantize_iq4_xs_block(struct block_iq4_xs *block, const float *x)
 {
     float steps[8];
     for (int g = 0; g < 8; g++) {
-        steps[g] = extreme(x + g * 32, 32) / -127.0f;
+        steps[g] = extreme(x + (size_t)g * 32, 32) / -127.0f;
     }
     float d = store_scale(block->d, extreme(steps, 8) / -32.0f);
     memset(block->scales_high, 0, sizeof block->scales_high);

@@ -109,7 +109,7 @@ static void multiply_item(void *context, uint32_t item, uint32_t worker)
 {
     float *sums = context;
     (void)worker;
-    sums[item * 16] = fma_probe_avx512_run(1 << 20);
+    sums[(size_t)item * 16] = fma_probe_avx512_run(1 << 20);
 }
 
 static double measure_bandwidth(struct threads *pool)
@@ -241,8 +241,11 @@ static void bench_attention(const struct bench *bench, const struct attention_sh
                           .kv_head_count = shape->kv_head_count,
                           .head_dim = shape->head_dim};
     struct attention_span *spans = calloc(span_count, sizeof *spans);
-    uint32_t *block_ids = malloc(block_count * sizeof *block_ids);
-    assert_true(kv.keys != NULL && kv.values != NULL && spans != NULL && block_ids != NULL);
+    uint32_t *block_ids = calloc(block_count, sizeof *block_ids);
+    if (kv.keys == NULL || kv.values == NULL || spans == NULL || block_ids == NULL) {
+        fprintf(stderr, "no memory for %s\n", name);
+        exit(1);
+    }
     quant_format_get(dtype)->quantize(kv.keys, floats, values);
     quant_format_get(dtype)->quantize(kv.values, floats, values);
     kernel_rig_free(floats);

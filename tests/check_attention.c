@@ -75,7 +75,7 @@ static void pool_open(struct pool *pool, struct backend *be, const struct world 
                       uint64_t seed)
 {
     const struct shape *shape = &world->shape;
-    uint32_t order[POOL_BLOCKS];
+    uint32_t order[POOL_BLOCKS] = {0};
     uint32_t used = 0;
     for (uint32_t i = 0; i < POOL_BLOCKS; i++) {
         uint32_t j = kernel_rig_random_below(&seed, i + 1);
@@ -391,6 +391,7 @@ static void later_tokens_never_leak_into_earlier_rows(void **state)
 {
     static const struct shape SHAPE = {2, 1, 16, 0, 16, DTYPE_F16};
     static const uint32_t LENGTHS[SEQUENCES] = {30, 1, 1};
+    static const size_t LATER = (size_t)20 * 16; /* where position 20 begins */
     enum isa isas[3];
     uint32_t isa_count = kernel_rig_isas(isas);
     (void)state;
@@ -400,8 +401,8 @@ static void later_tokens_never_leak_into_earlier_rows(void **state)
         struct backend *be = kernel_rig_backend(isas[i], 1);
         world_open(&world, &SHAPE, LENGTHS);
         for (size_t d = 0; d < 16; d++) {
-            world.keys[0][20 * 16 + d] = NAN;
-            world.values[0][20 * 16 + d] = INFINITY;
+            world.keys[0][LATER + d] = NAN;
+            world.values[0][LATER + d] = INFINITY;
         }
         pool_open(&pool, be, &world, 1);
         uint32_t starts[SEQUENCES] = {0};
@@ -412,7 +413,7 @@ static void later_tokens_never_leak_into_earlier_rows(void **state)
             check_head(&world, 0, row, 1);
         }
         for (uint32_t row = 20; row < 30; row++) {
-            assert_true(isnan(world.out[0][row * 32])); /* and a real NaN is not hidden */
+            assert_true(isnan(world.out[0][(size_t)row * 32])); /* and a real NaN is not hidden */
         }
         pool_close(&pool);
         world_close(&world);
@@ -429,16 +430,17 @@ static void merged_halves_equal_attention_over_all_keys(void **state)
         DIM = 20,
         KEYS = 40
     };
+    static const size_t ALL_HEADS = (size_t)ROWS * HEADS;
     uint64_t random = 9;
     float *values = kernel_rig_floats(&random, (size_t)KEYS * DIM);
-    float *out_a = kernel_rig_alloc(ROWS * HEADS * DIM * sizeof *out_a);
-    float *out_b = kernel_rig_alloc(ROWS * HEADS * DIM * sizeof *out_b);
+    float *out_a = kernel_rig_alloc(ALL_HEADS * DIM * sizeof *out_a);
+    float *out_b = kernel_rig_alloc(ALL_HEADS * DIM * sizeof *out_b);
     float lse_a[ROWS * HEADS];
     float lse_b[ROWS * HEADS];
     double expected[ROWS * HEADS][DIM];
     double lse[ROWS * HEADS];
     (void)state;
-    for (size_t head = 0; head < ROWS * HEADS; head++) {
+    for (size_t head = 0; head < ALL_HEADS; head++) {
         double sums[2] = {0};
         double outs[2][DIM] = {{0}};
         size_t cut = head == 1 ? 0 : (head == 2 ? KEYS : KEYS / 3); /* one side may be empty */
@@ -466,7 +468,7 @@ static void merged_halves_equal_attention_over_all_keys(void **state)
                                                                 .row_count = ROWS,
                                                                 .head_count = HEADS,
                                                                 .head_dim = DIM});
-    for (size_t head = 0; head < ROWS * HEADS; head++) {
+    for (size_t head = 0; head < ALL_HEADS; head++) {
         assert_true(fabs(lse[head] - (double)lse_a[head]) < 1e-5);
         for (size_t d = 0; d < DIM; d++) {
             assert_true(fabs(expected[head][d] - (double)out_a[head * DIM + d]) < 1e-5);
@@ -531,7 +533,8 @@ static void kv_write_stores_rounded_values_in_their_slots_only(void **state)
                     .kv = &kv, .keys = rows, .values = rows, .slots = SLOTS, .row_count = ROWS});
         for (size_t r = 0; r < ROWS; r++) {
             for (size_t h = 0; h < HEADS; h++) {
-                size_t at = (SLOTS[r] / TOKENS * HEADS + h) * TOKENS + SLOTS[r] % TOKENS;
+                size_t block_id = SLOTS[r] / TOKENS;
+                size_t at = (block_id * HEADS + h) * TOKENS + SLOTS[r] % TOKENS;
                 format->quantize(expected + at * head_bytes, rows + (r * HEADS + h) * DIM, DIM);
             }
         }

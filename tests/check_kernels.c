@@ -186,11 +186,9 @@ static void matmul_of_many_items_is_right_and_row_invariant(void **state)
 
 static void matmul_of_more_rows_than_a_block_equals_them_one_by_one(void **state)
 {
-    enum {
-        MANY = 131,
-        K = 320,
-        N = 37
-    };
+    static const size_t MANY = 131;
+    static const size_t K = 320;
+    static const size_t N = 37;
     enum isa isas[3];
     uint32_t isa_count = kernel_rig_isas(isas);
     (void)state;
@@ -204,7 +202,8 @@ static void matmul_of_more_rows_than_a_block_equals_them_one_by_one(void **state
         float *out = kernel_rig_alloc(MANY * N * sizeof *out);
         float *single = kernel_rig_alloc(N * sizeof *single);
         struct backend *be = kernel_rig_backend(isas[i], 2);
-        struct matmul_args args = {.out = out, .in = in, .weight = &weight, .row_count = MANY};
+        struct matmul_args args = {
+            .out = out, .in = in, .weight = &weight, .row_count = (uint32_t)MANY};
         be->ops->matmul(be, &args);
         args.out = single;
         args.row_count = 1;
@@ -273,15 +272,17 @@ static void embed_equals_the_dequantised_rows_in_every_format(void **state)
 static void gather_rows_copies_the_rows_asked_for(void **state)
 {
     const uint32_t rows[] = {4, 0, 4, 9};
+    const size_t dim = 19;
     uint64_t random = 3;
-    float *in = kernel_rig_floats(&random, 10 * 19);
-    float *out = kernel_rig_alloc(4 * 19 * sizeof *out);
+    float *in = kernel_rig_floats(&random, 10 * dim);
+    float *out = kernel_rig_alloc(4 * dim * sizeof *out);
     struct backend *be = kernel_rig_backend(ISA_AUTO, 2);
     (void)state;
-    be->ops->gather_rows(be, &(struct gather_rows_args){
-                                 .out = out, .in = in, .rows = rows, .row_count = 4, .dim = 19});
+    be->ops->gather_rows(
+        be, &(struct gather_rows_args){
+                .out = out, .in = in, .rows = rows, .row_count = 4, .dim = (uint32_t)dim});
     for (size_t i = 0; i < 4; i++) {
-        assert_same_bits(in + rows[i] * 19, out + i * 19, 19, "gathered row");
+        assert_same_bits(in + rows[i] * dim, out + i * dim, dim, "gathered row");
     }
     kernel_rig_free(in);
     kernel_rig_free(out);

@@ -71,7 +71,7 @@ static void expect(enum dtype dtype, const uint8_t *block, const float *expected
     float out[256];
     format->dequantize(out, block, format->block_values);
     for (uint32_t i = 0; i < format->block_values; i++) {
-        if (memcmp(&out[i], &expected[i], sizeof(float)) != 0) {
+        if (out[i] != expected[i]) {
             fail_msg("%s value %u: %g instead of %g", format->name, i, (double)out[i],
                      (double)expected[i]);
         }
@@ -110,7 +110,9 @@ static void minimums_and_fifth_bits_are_applied(void **state)
     expect(DTYPE_Q4_1, block, expected);
 
     memmove(block + 8, block + 4, 16);
-    memcpy(block + 4, "\x01\x00\x00\x80", 4); /* values 0 and 31 have their fifth bit */
+    memset(block + 4, 0, 4);
+    block[4] = 0x01; /* values 0 and 31 have their fifth bit */
+    block[7] = 0x80;
     expected[0] += 32.0f;
     expected[31] += 32.0f;
     expect(DTYPE_Q5_1, block, expected);

@@ -122,7 +122,7 @@ static char thread_state(const char *tid)
         fclose(file);
     }
     const char *name_end = strrchr(line, ')');
-    return name_end != NULL && name_end[1] == ' ' ? name_end[2] : '?';
+    return (char)(name_end != NULL && name_end[1] == ' ' ? name_end[2] : '?');
 }
 
 static unsigned sleeping_thread_count(void)

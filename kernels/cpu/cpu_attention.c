@@ -191,7 +191,8 @@ static size_t query_head(const struct call *call, const struct unit *unit, uint3
 {
     uint32_t index = unit->first_query + query;
     size_t row = unit->span->first_row + index / call->group;
-    return row * call->args->head_count + unit->kv_head * call->group + index % call->group;
+    size_t first_head = row * call->args->head_count + (size_t)unit->kv_head * call->group;
+    return first_head + index % call->group;
 }
 
 static void load_queries(const struct call *call, const struct unit *unit, float *queries)

@@ -132,8 +132,9 @@ INLINE struct quad add(struct quad values, float offset_a, float offset_b)
 #define DECODE_BY_16(name)                                                                         \
     DECODE(name)                                                                                   \
     {                                                                                              \
-        return multiply(quant_codes_##name(block, granule), scales->step[granule * 2],             \
-                        scales->step[granule * 2 + 1]);                                            \
+        size_t group = (size_t)granule * 2;                                                        \
+        return multiply(quant_codes_##name(block, granule), scales->step[group],                   \
+                        scales->step[group + 1]);                                                  \
     }
 #define DECODE_WITH_MINIMUM(name)                                                                  \
     DECODE(name)                                                                                   \
@@ -158,7 +159,7 @@ DECODE_WITH_MINIMUM(q5_k)
 
 DECODE(q2_k)
 {
-    uint32_t group = granule * 2;
+    size_t group = (size_t)granule * 2;
     return add(
         multiply(quant_codes_q2_k(block, granule), scales->step[group], scales->step[group + 1]),
         scales->offset[group], scales->offset[group + 1]);
@@ -171,7 +172,7 @@ INLINE void unpack(float *out, const uint8_t *block, size_t value_count, const s
     struct quant_scales scales;
     for (; value_count >= format.block_values; value_count -= format.block_values) {
         format.unpack_scales(&scales, block);
-#pragma GCC unroll 8
+#pragma GCC unroll 2
         for (uint32_t granule = 0; granule < format.block_values / GRANULE; granule++) {
             struct quad weights = format.decode(block, granule, &scales);
 #pragma GCC unroll 4
@@ -210,7 +211,7 @@ INLINE void add_blocks(__m256 sums[TILE], const uint8_t *rows[TILE], const float
             }
             format.unpack_scales(&scales[i], rows[i]);
         }
-#pragma GCC unroll 8
+#pragma GCC unroll 2
         for (uint32_t granule = 0; granule < format.block_values / GRANULE; granule++) {
             struct quad inputs = load_quad(x);
             x += GRANULE;

@@ -110,8 +110,9 @@ INLINE struct pair add(struct pair values, float offset_a, float offset_b)
 #define DECODE_BY_16(name)                                                                         \
     DECODE(name)                                                                                   \
     {                                                                                              \
-        return multiply(widen_codes(quant_codes_##name(block, granule)),                           \
-                        scales->step[granule * 2], scales->step[granule * 2 + 1]);                 \
+        size_t group = (size_t)granule * 2;                                                        \
+        return multiply(widen_codes(quant_codes_##name(block, granule)), scales->step[group],      \
+                        scales->step[group + 1]);                                                  \
     }
 
 DECODE_BY_32(q5_0)
@@ -145,7 +146,7 @@ DECODE(q5_k)
 DECODE(q2_k)
 {
     struct pair codes = widen_codes(quant_codes_q2_k(block, granule));
-    uint32_t group = granule * 2;
+    size_t group = (size_t)granule * 2;
     return add(multiply(codes, scales->step[group], scales->step[group + 1]), scales->offset[group],
                scales->offset[group + 1]);
 }
@@ -210,7 +211,7 @@ INLINE void unpack(float *out, const uint8_t *block, size_t value_count, const s
     struct quant_scales scales;
     for (; value_count >= format.block_values; value_count -= format.block_values) {
         format.unpack_scales(&scales, block);
-#pragma GCC unroll 8
+#pragma GCC unroll 2
         for (uint32_t granule = 0; granule < format.block_values / GRANULE; granule++) {
             struct pair weights = format.decode(block, granule, &scales);
             _mm512_storeu_ps(out, weights.a);
@@ -250,7 +251,7 @@ INLINE void add_blocks(__m512 sums[TILE], const uint8_t *rows[TILE], const float
             }
             format.unpack_scales(&scales[i], rows[i]);
         }
-#pragma GCC unroll 8
+#pragma GCC unroll 2
         for (uint32_t granule = 0; granule < format.block_values / GRANULE; granule++) {
             __m512 xa = _mm512_loadu_ps(x);
             __m512 xb = _mm512_loadu_ps(x + LANES);

@@ -150,7 +150,7 @@ static void rope(float *head, const float *cos, const float *sin, uint32_t pair_
     uint32_t step = style == ROPE_NEIGHBOURS ? 2 : 1;
     uint32_t partner = style == ROPE_NEIGHBOURS ? 1 : pair_count;
     for (uint32_t i = 0; i < pair_count; i++) {
-        float *a = &head[i * step];
+        float *a = &head[(size_t)i * step];
         float *b = a + partner;
         float turned_a = *a * cos[i] - *b * sin[i];
         float turned_b = *a * sin[i] + *b * cos[i];
