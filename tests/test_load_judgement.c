@@ -82,10 +82,12 @@ static void a_sweep_needs_limits(void **state)
 static double search_for(double capacity, struct sweep_search search, int *step_count)
 {
     *step_count = 0;
-    for (double rate = sweep_next(&search); rate > 0; rate = sweep_next(&search)) {
+    double rate = sweep_next(&search);
+    while (rate > 0) {
         sweep_note(&search, rate, rate <= capacity);
         (*step_count)++;
         assert_true(*step_count < 60);
+        rate = sweep_next(&search);
     }
     return search.passed;
 }
@@ -94,10 +96,12 @@ static void sweep_closes_in_on_the_capacity(void **state)
 {
     (void)state;
     struct sweep_search search = {.rate_min = 1, .rate_max = 1000, .precision = 0.05};
-    for (double capacity = 1; capacity < 1000; capacity *= 1.7) {
+    double capacity = 1;
+    while (capacity < 1000) {
         int step_count = 0;
         double found = search_for(capacity, search, &step_count);
         assert_true(found <= capacity && found * 1.05 >= capacity);
+        capacity *= 1.7;
     }
 }
 

@@ -57,6 +57,7 @@ static void events_are_the_same_wherever_the_bytes_are_cut(void **state)
     assert_events("data: {\"a\":1}\n\ndata: [DONE]\n\n", "[{\"a\":1}][[DONE]]");
     assert_events("data: a\r\n\r\ndata: b\r\n\r\n", "[a][b]");
     assert_events("data: a\r\rdata: b\r\r", "[a][b]");
+    assert_events("data: a\r\ndata: b\r\n\r\n", "[a\nb]");
 }
 
 static void fields_comments_and_joined_lines_follow_the_standard(void **state)
@@ -264,7 +265,8 @@ static void what_is_not_one_json_object_is_refused(void **state)
     }
     char deep[1024];
     memset(deep, '[', sizeof deep);
-    memcpy(deep, "{\"a\":", 5);
+    snprintf(deep, sizeof deep, "{\"a\":");
+    deep[5] = '[';
     struct chunk chunk;
     assert_false(chunk_parse(&chunk, deep, sizeof deep));
 }

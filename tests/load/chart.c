@@ -127,7 +127,7 @@ static void draw_names(struct buffer *page, const struct chart *chart)
         size_t length = 0;
         for (; line->name[length] != '\0'; length++) {
         }
-        x -= (int)length * 6 + 14;
+        x -= (int)length * 7 + 14;
         buffer_format(page, "<line class=\"line %s\" x1=\"%d\" x2=\"%d\" y1=\"14\" y2=\"14\"/>\n",
                       line->style, x - 6, x + 8);
         x -= 18;

@@ -32,7 +32,10 @@ static void skip_space(struct scan *scan)
 static char peek(struct scan *scan)
 {
     skip_space(scan);
-    return scan->at < scan->end ? *scan->at : '\0';
+    if (scan->at == scan->end) {
+        return '\0';
+    }
+    return *scan->at;
 }
 
 static bool accept(struct scan *scan, char wanted)

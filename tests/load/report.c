@@ -29,7 +29,8 @@ static const char style[] =
     ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px;"
     "margin:18px 0}\n"
     ".tile{background:var(--panel);border-radius:8px;padding:10px 14px}\n"
-    ".tile b{display:block;font-size:23px;font-weight:600;font-variant-numeric:tabular-nums}\n"
+    ".tile b{display:block;font-size:21px;font-weight:600;white-space:nowrap;"
+    "font-variant-numeric:tabular-nums}\n"
     ".tile span{color:var(--soft);font-size:13px}\n"
     ".wide{overflow-x:auto}table{border-collapse:collapse;width:100%;"
     "font-variant-numeric:tabular-nums}\n"
@@ -176,6 +177,7 @@ static void distribution(struct buffer *page, const struct summary *summary, con
     double x[CDF_POINTS + 1];
     double y[CDF_POINTS + 1];
     double shown = shown_of(spread);
+    bool cut = shown < spread->most;
     size_t count = 0;
     for (int i = 0; i <= CDF_POINTS; i++) {
         double share = (double)i / CDF_POINTS;
@@ -186,7 +188,7 @@ static void distribution(struct buffer *page, const struct summary *summary, con
         }
     }
     char x_title[64];
-    snprintf(x_title, sizeof x_title, shown < spread->most ? "ms (longest %.0f)" : "ms",
+    snprintf(x_title, sizeof x_title, cut ? "ms (the longest, %.1f, is not shown)" : "ms",
              spread->most);
     struct chart_line line = {.style = "one", .x = x, .y = y, .count = count, .filled = true};
     struct chart_mark mark = {.x = limit, .name = "SLO"};
@@ -194,7 +196,7 @@ static void distribution(struct buffer *page, const struct summary *summary, con
                           .x_title = x_title,
                           .y_title = "% of values below",
                           .y_max = 100,
-                          .x_max = shown > 0 ? shown * 1.02 : 1,
+                          .x_max = cut && count > 0 ? x[count - 1] : spread->most,
                           .lines = &line,
                           .line_count = 1,
                           .marks = &mark,
@@ -219,7 +221,11 @@ struct timeline {
     double x[TIME_POINTS];
     double active[TIME_POINTS];
     double tokens[TIME_POINTS];
+    double started[TIME_POINTS]; /* per second */
+    double done[TIME_POINTS];
+    double ttft_x[TIME_POINTS]; /* only where a request started */
     double ttft[TIME_POINTS];
+    size_t ttft_count;
     size_t count;
     double width; /* seconds of one point */
 };
@@ -235,16 +241,36 @@ static void add_active(struct timeline *timeline, double from, double to)
     }
 }
 
+static void add_ttft(struct timeline *timeline, size_t point, double ttft)
+{
+    /* Records come by intended start, so a point is either the latest or new. */
+    double x = timeline->x[point];
+    if (timeline->ttft_count == 0 || timeline->ttft_x[timeline->ttft_count - 1] < x) {
+        timeline->ttft_x[timeline->ttft_count] = x;
+        timeline->ttft[timeline->ttft_count++] = ttft;
+    } else {
+        double *latest = &timeline->ttft[timeline->ttft_count - 1];
+        *latest = fmax(*latest, ttft);
+    }
+}
+
+static size_t point_of(const struct timeline *timeline, const struct run *run, uint64_t at)
+{
+    size_t point = (size_t)(ticks_seconds(at - run->started) / timeline->width);
+    return point < timeline->count ? point : timeline->count - 1;
+}
+
 static void fill_requests(struct timeline *timeline, const struct run *run)
 {
     for (uint32_t i = 0; i < run->record_count; i++) {
         const struct record *record = &run->records[i];
         add_active(timeline, ticks_seconds(record->sent - run->started),
                    ticks_seconds(record->ended - run->started));
-        size_t point = (size_t)(ticks_seconds(record->intended - run->started) / timeline->width);
-        if (record->first > 0 && point < timeline->count) {
-            double ttft = ticks_ms(record->first - record->intended);
-            timeline->ttft[point] = fmax(timeline->ttft[point], ttft);
+        size_t start = point_of(timeline, run, record->intended);
+        timeline->started[start] += 1 / timeline->width;
+        timeline->done[point_of(timeline, run, record->ended)] += 1 / timeline->width;
+        if (record->first > 0) {
+            add_ttft(timeline, start, ticks_ms(record->first - record->intended));
         }
     }
 }
@@ -263,17 +289,41 @@ static void fill_tokens(struct timeline *timeline, const struct summary *summary
     }
 }
 
-static void draw_series(struct buffer *page, const struct timeline *timeline, const double *values,
-                        const char *title, const char *y_title, const char *color)
+static void draw_series(struct buffer *page, const char *title, const char *y_title,
+                        const struct chart_line *lines, size_t line_count)
 {
-    struct chart_line line = {
-        .style = color, .x = timeline->x, .y = values, .count = timeline->count, .filled = true};
     struct chart chart = {.title = title,
                           .x_title = "seconds from the start",
                           .y_title = y_title,
-                          .lines = &line,
-                          .line_count = 1};
+                          .lines = lines,
+                          .line_count = line_count};
     chart_svg(page, &chart);
+}
+
+static void draw_all_series(struct buffer *page, const struct timeline *timeline)
+{
+    struct chart_line line = {.style = "two",
+                              .x = timeline->x,
+                              .y = timeline->active,
+                              .count = timeline->count,
+                              .filled = true};
+    draw_series(page, "Requests under way", "requests", &line, 1);
+    line.style = "one";
+    line.y = timeline->tokens;
+    draw_series(page, "Output tokens", "tokens/s", &line, 1);
+    struct chart_line two[] = {line, line};
+    two[0].name = "started";
+    two[0].y = timeline->started;
+    two[1].name = "ended";
+    two[1].y = timeline->done;
+    two[1].style = "two";
+    two[0].filled = two[1].filled = false;
+    draw_series(page, "Requests", "requests/s", two, 2);
+    line.style = "two";
+    line.x = timeline->ttft_x;
+    line.y = timeline->ttft;
+    line.count = timeline->ttft_count;
+    draw_series(page, "Longest TTFT, by intended start", "ms", &line, 1);
 }
 
 static void draw_timeline(struct buffer *page, const struct summary *summary, const struct run *run)
@@ -295,9 +345,7 @@ static void draw_timeline(struct buffer *page, const struct summary *summary, co
     fill_requests(timeline, run);
     fill_tokens(timeline, summary, run, slots_per_point);
     buffer_text(page, "<h2>Timeline</h2>\n<div class=\"charts\">\n");
-    draw_series(page, timeline, timeline->active, "Requests under way", "requests", "two");
-    draw_series(page, timeline, timeline->tokens, "Output tokens", "tokens/s", "one");
-    draw_series(page, timeline, timeline->ttft, "Longest TTFT, by intended start", "ms", "two");
+    draw_all_series(page, timeline);
     buffer_text(page, "</div>\n");
     free(timeline);
 }

@@ -263,7 +263,9 @@ static void note_failure(struct driver *driver, const struct client_answer *answ
     if (run->first_failure[0] == '\0') {
         snprintf(run->first_failure, sizeof run->first_failure, "%s", answer->why);
         for (char *c = run->first_failure; *c != '\0'; c++) {
-            *c = (unsigned char)*c < 0x20 ? ' ' : *c;
+            if ((unsigned char)*c < 0x20) {
+                *c = ' ';
+            }
         }
     }
 }
