@@ -155,18 +155,15 @@ static void print_wrapped(const char *text, FILE *out)
     size_t column = HELP_COLUMN;
     while (*text != '\0') {
         size_t word_bytes = strcspn(text, " ");
-        if (column + word_bytes + 1 > HELP_WIDTH) {
+        if (column > HELP_COLUMN && column + 1 + word_bytes > HELP_WIDTH) {
             fprintf(out, "\n%*s", HELP_COLUMN, "");
             column = HELP_COLUMN;
         }
-        fprintf(out, "%.*s", (int)word_bytes, text);
+        const char *gap = column > HELP_COLUMN ? " " : "";
+        fprintf(out, "%s%.*s", gap, (int)word_bytes, text);
+        column += strlen(gap) + word_bytes;
         text += word_bytes;
-        column += word_bytes;
-        if (*text == ' ') {
-            fputc(' ', out);
-            column++;
-            text++;
-        }
+        text += strspn(text, " ");
     }
     fputc('\n', out);
 }

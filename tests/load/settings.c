@@ -34,7 +34,7 @@
 
 #define LOAD_ROWS(count_fallback) \
     HEADING("How long"), \
-    COUNT("num-requests", num_requests, count_fallback, 0, BOUND_REQUESTS, "requests (conversations, with --turns); 0: as many as the duration or trace holds"), \
+    COUNT("num-requests", num_requests, count_fallback, 0, BOUND_REQUESTS, "requests (conversations, with --turns); 0: as many as the duration or trace holds, or 100 where neither is given"), \
     REAL("duration-s", duration_s, "0", 0, BOUND_SECONDS, "start requests for so long; 0: until the count is reached"), \
     COUNT("warmup", warmup, "0", 0, BOUND_REQUESTS, "requests sent before the run and not counted"), \
     COUNT("max-concurrency", max_concurrency, "4096", 1, BOUND_OPEN, "open loop: requests under way; more wait, and their wait counts"), \

@@ -203,7 +203,8 @@ static void rates(struct summary *summary, const struct run *run)
             sent++;
         }
     }
-    if (run->planned_count > 1 && run->planned_span > 0 && sent > 1 && last > first) {
+    if (!run->interrupted && run->planned_count > 1 && run->planned_span > 0 && sent > 1 &&
+        last > first) {
         summary->planned_rate = (run->planned_count - 1) / ticks_seconds(run->planned_span);
         summary->achieved_rate = (sent - 1) / ticks_seconds(last - first);
         summary->rate_error = summary->achieved_rate / summary->planned_rate - 1;
