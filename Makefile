@@ -65,7 +65,8 @@ $(OUT)/%_avx512.o: CFLAGS += $(VECTOR_$(VARIANT)) -mavx512f -mavx512bw -mavx512d
 
 $(OUT)/%.o: %.c Makefile | install-packages
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -c -o $@ $<
+	@echo "CC $<"
+	@$(CC) $(CFLAGS) -c -o $@ $<
 
 # --version states how the binary was built.
 $(OUT)/server/main.o: CFLAGS += -DSLUICE_BUILD='"$(VARIANT) $(CFLAGS_$(VARIANT)) $(EXTRA_CFLAGS)"'

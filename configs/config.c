@@ -129,6 +129,8 @@ static const struct option options[] = {
 
     ACTION("check-config", check_config, NULL, "check the settings, print them, and exit"),
     ACTION("plan", plan, NULL, "print how much memory the model and settings take, and exit"),
+    ACTION("health-check", health_check, NULL,
+           "ask the sluiced on this host and port whether it is ready, and exit with 0 or 1"),
     ACTION("version", version, NULL, "print version, build flags and instruction set, and exit"),
     ACTION("help", help, "-h", "print this, and exit"),
 };
@@ -165,7 +167,11 @@ static void env_name(const struct option *option, char out[ENV_NAME_BYTES])
 {
     snprintf(out, ENV_NAME_BYTES, "SLUICE_%s", option->name);
     for (char *c = out; *c != '\0'; c++) {
-        *c = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
+        if (*c == '-') {
+            *c = '_';
+        } else {
+            *c = (char)toupper((unsigned char)*c);
+        }
     }
 }
 
@@ -176,8 +182,8 @@ static bool same_name(const char *a, size_t a_bytes, const char *b)
         return false;
     }
     for (size_t i = 0; i < a_bytes; i++) {
-        char left = a[i] == '_' ? '-' : a[i];
-        if (left != b[i]) {
+        bool dashes = a[i] == '_' && b[i] == '-';
+        if (a[i] != b[i] && !dashes) {
             return false;
         }
     }
