@@ -60,6 +60,7 @@ struct config {
     /* what to do instead of serving */
     bool check_config;
     bool plan;
+    bool health_check;
     bool version;
     bool help;
 };

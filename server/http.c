@@ -5,6 +5,7 @@
 #include "engine/clock.h"
 #include "server/http_answer.h"
 #include "server/http_request.h"
+#include "server/service.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -142,6 +143,20 @@ static enum status start_daemon(struct http *http, struct error *err)
     return OK;
 }
 
+static enum status open_port(struct http *http, struct error *err)
+{
+    const struct config *config = http->context->config;
+    bool may_be_public = http->keys != NULL || config->allow_public;
+    int passed_in = -1;
+    enum status status = service_socket(&passed_in, err);
+    if (status != OK) {
+        return status;
+    }
+    return passed_in >= 0 ? http_listen_adopt(&http->listen, passed_in, may_be_public, err)
+                          : http_listen_open(&http->listen, config->host, (uint16_t)config->port,
+                                             may_be_public, err);
+}
+
 enum status http_open(struct http **out, struct api_context *context, struct error *err)
 {
     struct http *http = calloc(1, sizeof *http);
@@ -159,8 +174,7 @@ enum status http_open(struct http **out, struct api_context *context, struct err
     };
     enum status status = api_keys_open(&http->keys, config->api_key_file, err);
     if (status == OK) {
-        status = http_listen_open(&http->listen, config->host, (uint16_t)config->port,
-                                  http->keys != NULL || config->allow_public, err);
+        status = open_port(http, err);
     }
     if (status == OK) {
         status = http_watch_open(&http->watch, (uint32_t)config->max_connections, &calls, err);

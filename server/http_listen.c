@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -58,6 +59,19 @@ static int listen_on(const struct addrinfo *address)
     return -1;
 }
 
+static enum status judge_address(struct http_listen *out, const struct sockaddr *address,
+                                 const char *name, bool may_be_public, struct error *err)
+{
+    out->is_loopback = is_loopback(address);
+    if (out->is_loopback || may_be_public) {
+        return OK;
+    }
+    return error_set(err, ERR_INVALID,
+                     "host %s can be reached from other machines: give --api-key-file, or "
+                     "--allow-public to serve everybody",
+                     name);
+}
+
 enum status http_listen_open(struct http_listen *out, const char *host, uint16_t port,
                              bool may_be_public, struct error *err)
 {
@@ -72,13 +86,10 @@ enum status http_listen_open(struct http_listen *out, const char *host, uint16_t
     if (failure != 0) {
         return error_set(err, ERR_INVALID, "host %s: %s", host, gai_strerror(failure));
     }
-    out->is_loopback = is_loopback(found->ai_addr);
-    if (!out->is_loopback && !may_be_public) {
+    enum status status = judge_address(out, found->ai_addr, host, may_be_public, err);
+    if (status != OK) {
         freeaddrinfo(found);
-        return error_set(err, ERR_INVALID,
-                         "host %s can be reached from other machines: give --api-key-file, or "
-                         "--allow-public to serve everybody",
-                         host);
+        return status;
     }
     out->fd = listen_on(found);
     failure = errno;
@@ -89,4 +100,22 @@ enum status http_listen_open(struct http_listen *out, const char *host, uint16_t
     }
     write_address(out);
     return OK;
+}
+
+enum status http_listen_adopt(struct http_listen *out, int fd, bool may_be_public,
+                              struct error *err)
+{
+    *out = (struct http_listen){.fd = fd};
+    struct sockaddr_storage bound = {0};
+    socklen_t bound_bytes = sizeof bound;
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
+        getsockname(fd, (struct sockaddr *)&bound, &bound_bytes) != 0) {
+        return error_set(err, ERR_IO, "the socket passed in: %s", strerror(errno));
+    }
+    if (bound.ss_family != AF_INET && bound.ss_family != AF_INET6) {
+        return error_set(err, ERR_INVALID, "the socket passed in is not one of TCP");
+    }
+    write_address(out);
+    return judge_address(out, (const struct sockaddr *)&bound, out->address, may_be_public, err);
 }

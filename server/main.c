@@ -8,12 +8,15 @@
 #include "engine/engine.h"
 #include "engine/log.h"
 #include "server/api.h"
+#include "server/health_check.h"
 #include "server/http.h"
+#include "server/service.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,10 +29,12 @@
 #endif
 
 enum {
-    EXIT_USAGE = 64,    /* settings that cannot be: starting again would not help */
     EXIT_FAILED = 1,    /* the machine would not let us */
+    EXIT_USAGE = 64,    /* settings that cannot be: starting again would not help */
+    EXIT_MODEL = 65,    /* nor with a file that is damaged or not supported */
     FAREWELL_MS = 5000, /* for error events to reach clients that were cut short */
     POLL_MS = 20,
+    HOUR_MS = 3600000,
 };
 
 static volatile sig_atomic_t signal_count;
@@ -79,6 +84,22 @@ static enum log_level level_of(const char *name)
     return LOG_INFO;
 }
 
+/* The service unit names those after which there is no second try. */
+static int exit_code(enum status status)
+{
+    switch (status) {
+    case OK:
+        return EXIT_SUCCESS;
+    case ERR_INVALID:
+        return EXIT_USAGE;
+    case ERR_FORMAT:
+    case ERR_UNSUPPORTED:
+        return EXIT_MODEL;
+    default:
+        return EXIT_FAILED;
+    }
+}
+
 /* ---- instead of serving ---- */
 
 static void print_version(void)
@@ -101,7 +122,7 @@ static int print_plan(const struct config *config)
     struct error error = {0};
     if (engine_plan(config, &plan, &error) != OK) {
         fprintf(stderr, "sluiced: %s\n", error.message);
-        return EXIT_FAILED;
+        return exit_code(error.status);
     }
     print_bytes("weights", plan.weight_bytes);
     print_bytes("kv cache", plan.kv_bytes);
@@ -111,6 +132,16 @@ static int print_plan(const struct config *config)
     printf("%u blocks of %u tokens (%" PRIu64 " bytes each), context %u tokens\n", plan.block_count,
            plan.block_tokens, plan.block_bytes, plan.context_tokens);
     return EXIT_SUCCESS;
+}
+
+static int check_health(const struct config *config)
+{
+    struct error error = {0};
+    enum status status = health_check_ask(config->host, (uint16_t)config->port, &error);
+    if (status != OK) {
+        fprintf(stderr, "sluiced: %s\n", error.message);
+    }
+    return status == OK ? EXIT_SUCCESS : EXIT_FAILED;
 }
 
 /* ---- serving ---- */
@@ -137,6 +168,7 @@ static void drain(struct api_context *context, struct engine *engine, struct htt
 {
     log_event(LOG_INFO, "draining", "%u requests run on for at most %" PRIu64 " ms",
               http_active(http), context->config->shutdown_timeout_ms);
+    service_stopping(http_active(http), context->config->shutdown_timeout_ms);
     atomic_store(&context->phase, API_DRAINING);
     engine_drain(engine);
     wait_while_active(http, context->config->shutdown_timeout_ms);
@@ -148,12 +180,32 @@ static void drain(struct api_context *context, struct engine *engine, struct htt
     wait_while_active(http, FAREWELL_MS);
 }
 
+/* Until a signal. The manager hears from us only while the engine progresses: a process that answers
+ * probes and generates nothing is worse than one that starts again. */
+static void watch_engine(const struct engine *engine)
+{
+    uint64_t limit_us = service_watchdog_us();
+    uint64_t turn_ms = limit_us > 0 ? limit_us / 3000 + 1 : HOUR_MS;
+    bool was_stalled = false;
+    while (!wait_signal(turn_ms)) {
+        bool is_stalled = limit_us > 0 && !engine_progressing(engine, clock_now_us(), limit_us);
+        if (is_stalled && !was_stalled) {
+            log_event(LOG_ERROR, "stalled", "the engine makes no progress");
+        }
+        if (!is_stalled) {
+            service_keep_alive();
+        }
+        was_stalled = is_stalled;
+    }
+}
+
 static int run(struct api_context *context, struct http *http)
 {
     struct error error = {0};
     struct engine *engine = NULL;
     log_event(LOG_INFO, "listening", "http://%s, loading %s", http_address(http),
               context->config->model);
+    service_loading(context->config->model);
     enum status status = engine_open(&engine, context->config, &error);
     if (status == OK) {
         status = api_publish(context, engine, &error);
@@ -162,7 +214,7 @@ static int run(struct api_context *context, struct http *http)
         log_event(LOG_ERROR, "start_failed", "%s", error.message);
         http_close(http);
         engine_close(engine);
-        return EXIT_FAILED;
+        return exit_code(status);
     }
     const struct engine_info *info = engine_info(engine);
     may_drain = 1;
@@ -170,8 +222,8 @@ static int run(struct api_context *context, struct http *http)
               "http://%s serves %s (%s, %" PRIu64 " parameters, context %u, %u blocks of %u, %s)",
               http_address(http), context->model_name, info->architecture, info->parameter_count,
               info->context_tokens, info->block_count, info->block_tokens, info->isa_name);
-    while (!wait_signal(3600000)) {
-    }
+    service_ready(http_address(http), context->model_name);
+    watch_engine(engine);
     drain(context, engine, http);
     http_close(http);
     engine_close(engine);
@@ -195,7 +247,7 @@ static int serve(const struct config *config)
         code = run(&context, http);
     } else {
         fprintf(stderr, "sluiced: %s\n", error.message);
-        code = status == ERR_INVALID || status == ERR_FORMAT ? EXIT_USAGE : EXIT_FAILED;
+        code = exit_code(status);
     }
     api_close(&context);
     return code;
@@ -216,6 +268,8 @@ int main(int argument_count, char **arguments)
         config_print_help(stdout);
     } else if (config.version) {
         print_version();
+    } else if (config.health_check) {
+        code = check_health(&config);
     } else if (config.model == NULL) {
         fprintf(stderr, "sluiced: --model FILE.gguf is needed (--help lists all options)\n");
         code = EXIT_USAGE;

@@ -62,5 +62,7 @@ uint64_t service_watchdog_us(void)
 
 void service_keep_alive(void)
 {
-    sd_notify(0, "WATCHDOG=1");
+    if (service_watchdog_us() > 0) {
+        sd_notify(0, "WATCHDOG=1");
+    }
 }

@@ -71,6 +71,13 @@ static void ready_names_model_and_address(void **state)
     assert_string_equal(heard(*state), "READY=1\nSTATUS=serving small on 127.0.0.1:8080");
     service_loading("/models/small.gguf");
     assert_string_equal(heard(*state), "STATUS=loading /models/small.gguf");
+}
+
+static void sign_of_life_is_given_where_one_is_due(void **state)
+{
+    service_keep_alive();
+    assert_string_equal(heard(*state), "");
+    set_number("WATCHDOG_USEC", 90000000);
     service_keep_alive();
     assert_string_equal(heard(*state), "WATCHDOG=1");
 }
@@ -88,11 +95,13 @@ static void stopping_asks_for_more_than_the_drain(void **state)
 
 static void without_a_manager_nothing_is_said(void **state)
 {
+    assert_int_equal(service_watchdog_us(), 0);
     unsetenv("NOTIFY_SOCKET");
+    set_number("WATCHDOG_USEC", 90000000);
     service_ready("a", "b");
     service_keep_alive();
+    service_stopping(1, 1);
     assert_string_equal(heard(*state), "");
-    assert_int_equal(service_watchdog_us(), 0);
 }
 
 static void watchdog_is_meant_for_the_process_it_names(void **state)
@@ -134,7 +143,7 @@ struct outcome {
 
 /* A child takes descriptors 3 and up as the manager would hand them over, without disturbing those
  * of the test. */
-static struct outcome pass_sockets(int count, enum passed kind, int pid_offset)
+static struct outcome pass_sockets(int count, enum passed kind, unsigned pid_offset)
 {
     struct outcome outcome = {0};
     int channel[2];
@@ -146,7 +155,7 @@ static struct outcome pass_sockets(int count, enum passed kind, int pid_offset)
         for (int i = 0; i < count; i++) {
             place_socket(FIRST_PASSED_FD + i, kind);
         }
-        set_number("LISTEN_PID", (unsigned long long)(getpid() + pid_offset));
+        set_number("LISTEN_PID", (unsigned long long)getpid() + pid_offset);
         set_number("LISTEN_FDS", (unsigned long long)count);
         struct error error = {0};
         outcome.status = service_socket(&outcome.fd, &error);
@@ -205,6 +214,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_MANAGER(ready_names_model_and_address),
+        WITH_MANAGER(sign_of_life_is_given_where_one_is_due),
         WITH_MANAGER(stopping_asks_for_more_than_the_drain),
         WITH_MANAGER(without_a_manager_nothing_is_said),
         WITH_MANAGER(watchdog_is_meant_for_the_process_it_names),
