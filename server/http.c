@@ -139,7 +139,7 @@ static enum status start_daemon(struct http *http, struct error *err)
         return error_set(err, ERR_IO, "the HTTP library would not start on %s",
                          http->listen.address);
     }
-    http->listen.fd = -1; /* the library closes it */
+    http->listen.fd = -1; /* the library's, until it stops */
     return OK;
 }
 
@@ -219,6 +219,9 @@ void http_close(struct http *http)
     atomic_store(&http->closing, true);
     if (http->daemon != NULL) {
         http_wake_all(http);
+        /* Taken back, or the library would shut it down, and with it the one that a service manager
+         * holds for the next start. */
+        http->listen.fd = MHD_quiesce_daemon(http->daemon);
         MHD_stop_daemon(http->daemon);
     }
     http_watch_close(http->watch);
