@@ -9,6 +9,7 @@ import socket
 import time
 
 from daemon import PATIENCE, Daemon
+from shape_tests import printable
 
 LONG = {"prompt": "Once upon a time", "max_tokens": 400, "temperature": 0, "ignore_eos": True}
 
@@ -96,7 +97,7 @@ def test_a_stop_string_ends_the_work_too(d):
     text = d.complete(**{**LONG, "max_tokens": 20})["choices"][0]["text"]
     before = generated(d)
     for _ in range(8):
-        got = d.complete(**LONG, stop=text[3:8])
+        got = d.complete(**LONG, stop=printable(text, 2))
         assert got["choices"][0]["finish_reason"] == "stop"
     d.wait_metric("sluice:kv_blocks_used", 0)
     assert generated(d) - before < 8 * 400, "the engine went on after the stop string"
