@@ -83,22 +83,23 @@ static enum status open_given_template(struct api_context *context, struct error
     return status;
 }
 
-/* The model's own, or ChatML where its vocabulary is made for that. A template that this server
- * cannot read costs the chat route, not the model. */
+/* The model's own, or a default. A template that this server cannot read costs the chat route, not
+ * the model. */
 static void open_model_template(struct api_context *context, struct engine *engine)
 {
     const struct engine_info *info = engine_info(engine);
     const char *source = info->chat_template;
     size_t source_bytes = (size_t)info->chat_template_bytes;
     if (source == NULL) {
-        source = chat_prompt_default_template(engine_tokenizer(engine));
-        source_bytes = source != NULL ? strlen(source) : 0;
+        const char *name;
+        source = chat_prompt_default_template(engine_tokenizer(engine), &name);
+        source_bytes = strlen(source);
+        log_event(LOG_WARNING, "no_chat_template",
+                  "the model has no chat template: chats are written as %s; see --chat-template",
+                  name);
     }
     struct error error = {0};
-    if (source == NULL) {
-        log_event(LOG_WARNING, "no_chat_template",
-                  "the model has no chat template: chat requests are refused; see --chat-template");
-    } else if (chat_template_open(&context->chat_template, source, source_bytes, &error) != OK) {
+    if (chat_template_open(&context->chat_template, source, source_bytes, &error) != OK) {
         log_event(LOG_WARNING, "bad_chat_template",
                   "the model's chat template cannot be used, chat requests are refused: %s",
                   error.message);

@@ -37,9 +37,11 @@ static const char *check_role(struct message *message)
 static void refuse_part(struct message *message, const json_t *type)
 {
     const char *given = json_is_string(type) ? json_string_value(type) : "without a type";
-    message->fields.status = refusal_set(
-        message->fields.refusal, "unsupported_content_part", message->prefix,
-        "%scontent has a part of type %.40s; this server reads text only.", message->prefix, given);
+    char path[sizeof message->prefix + sizeof "content"];
+    snprintf(path, sizeof path, "%scontent", message->prefix);
+    message->fields.status =
+        refusal_set(message->fields.refusal, "unsupported_content_part", path,
+                    "%s has a part of type %.40s; this server reads text only.", path, given);
 }
 
 /* [{"type":"text","text":...}, ...] -> one string. */

@@ -15,11 +15,22 @@ static const char chatml[] =
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
-const char *chat_prompt_default_template(const struct tokenizer *tokenizer)
+/* A model that was never taught roles goes on with the text it is given, so it gets the texts. */
+#define PLAIN                                                                                      \
+    "{% for message in messages %}{{ message['content'] or '' }}"                                  \
+    "{% if not loop.last %}{{ '\\n' }}{% endif %}{% endfor %}"
+static const char plain[] = PLAIN;
+static const char plain_with_bos[] = "{{ bos_token }}" PLAIN;
+
+const char *chat_prompt_default_template(const struct tokenizer *tokenizer, const char **name)
 {
     static const char start[] = "<|im_start|>";
-    bool has_tokens = tokenizer_find(tokenizer, start, sizeof start - 1) != TOKEN_NONE;
-    return has_tokens ? chatml : NULL;
+    if (tokenizer_find(tokenizer, start, sizeof start - 1) != TOKEN_NONE) {
+        *name = "ChatML";
+        return chatml;
+    }
+    *name = "the messages' texts, a line each";
+    return tokenizer_info(tokenizer)->add_bos ? plain_with_bos : plain;
 }
 
 static void set_token_text(json_t *context, const char *name, const struct tokenizer *tokenizer,
@@ -109,8 +120,9 @@ enum status chat_prompt_render(const struct params *params,
 {
     if (chat_template == NULL) {
         return refusal_set(refusal, "no_chat_template", "messages",
-                           "This model has no chat template, so messages cannot become a prompt; "
-                           "use /v1/completions, or start the server with --chat-template FILE.");
+                           "This model's chat template cannot be used, so messages cannot become a "
+                           "prompt; use /v1/completions, or start the server with --chat-template "
+                           "FILE.");
     }
     json_t *messages = NULL;
     enum status status = chat_messages_normalise(&messages, params->messages, refusal);

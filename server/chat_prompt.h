@@ -11,8 +11,8 @@
 #include "server/text_buffer.h"
 
 /* The template a model without one of its own gets: ChatML when the vocabulary has its tokens,
- * else NULL. Constant text. */
-const char *chat_prompt_default_template(const struct tokenizer *tokenizer);
+ * else the bare texts of the messages. Constant text; *name says in words which it is. */
+const char *chat_prompt_default_template(const struct tokenizer *tokenizer, const char **name);
 
 /* Checks every message and renders them. chat_template may be NULL: refused, with what to do. */
 enum status chat_prompt_render(const struct params *params,

@@ -65,11 +65,11 @@ static void text_parts_are_joined_by_newlines(void **state)
            "[{\"content\":\"a\\nb\",\"role\":\"user\"}]");
     expect("[{\"role\":\"user\",\"content\":[]}]", "[{\"content\":\"\",\"role\":\"user\"}]");
     expect_refused("[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{}}]}]",
-                   "messages[0].");
-    expect_refused("[{\"role\":\"user\",\"content\":[{\"text\":\"a\"}]}]", "messages[0].");
+                   "messages[0].content");
+    expect_refused("[{\"role\":\"user\",\"content\":[{\"text\":\"a\"}]}]", "messages[0].content");
     expect_refused("[{\"role\":\"user\",\"content\":[{\"type\":\"text\"}]}]",
                    "messages[0].content");
-    expect_refused("[{\"role\":\"user\",\"content\":[5]}]", "messages[0].");
+    expect_refused("[{\"role\":\"user\",\"content\":[5]}]", "messages[0].content");
 }
 
 static void tool_calls_get_their_arguments_as_objects(void **state)
