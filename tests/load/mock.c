@@ -178,12 +178,19 @@ static bool flush_out(struct mock *mock, int index)
     return true;
 }
 
-/* Makes the chunks that are due. Returns whether the stream goes on. */
+/* Half way through a stream that is to break. */
+static bool is_cut(const struct guest *guest)
+{
+    return guest->breaks && guest->job.sent_tokens * 2 >= guest->job.output_tokens;
+}
+
+/* Makes the chunks that are due, none behind a cut: after a stall many are due at once. Returns
+ * whether the stream goes on. */
 static bool make_chunks(struct mock *mock, struct guest *guest, uint64_t now)
 {
     uint64_t gap = (uint64_t)(mock->options.itl_ms * 1e6);
     struct mock_job *job = &guest->job;
-    while (guest->due <= now && guest->out.used < OUT_FULL) {
+    while (guest->due <= now && guest->out.used < OUT_FULL && !is_cut(guest)) {
         uint32_t left = job->output_tokens - job->sent_tokens;
         uint32_t count = (uint32_t)mock->options.tokens_per_chunk;
         mock_answer_tokens(&guest->out, job, count < left ? count : left);
@@ -202,11 +209,10 @@ static void pump(struct mock *mock, int index)
     bool goes_on = guest->streaming;
     do {
         goes_on = make_chunks(mock, guest, ticks_now());
-        bool cut = guest->breaks && guest->job.sent_tokens * 2 >= guest->job.output_tokens;
         if (!flush_out(mock, index)) {
             return;
         }
-        if (cut) {
+        if (is_cut(guest)) {
             drop(mock, index);
             return;
         }
