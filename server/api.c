@@ -208,3 +208,57 @@ enum status api_tokenize_text(struct engine *engine, const char *text, size_t te
     *ids = room;
     return OK;
 }
+
+static enum status open_generation(struct api_call *call, struct engine *engine,
+                                   struct params *params, const char *id_prefix,
+                                   api_add_prompts_fn add_prompts)
+{
+    char id[ANSWER_ID_BYTES];
+    snprintf(id, sizeof id, "%s%.36s", id_prefix, call->request_id);
+    /* The generation takes what params owns; this view of it lives as long as the generation. */
+    const struct params view = *params;
+    const struct generation_setup setup = {
+        .engine = engine,
+        .params = params,
+        .id = id,
+        .model_name = call->context->model_name,
+        .created = clock_wall_seconds(),
+        .prompt_count = view.route == PARAMS_CHAT ? 1 : view.prompt_count,
+        .wake = call->wake,
+        .wake_context = call->wake_context,
+    };
+    struct generation *generation = NULL;
+    enum status status = generation_open(&generation, &setup, &call->refusal);
+    if (status == OK) {
+        status = add_prompts(call, engine, &view, generation);
+    }
+    if (status == OK) {
+        status = generation_submit(generation, &call->refusal);
+    }
+    if (status != OK) {
+        generation_close(generation);
+        return status;
+    }
+    call->generation = generation;
+    return OK;
+}
+
+void api_generate(struct api_call *call, enum params_route route, const char *id_prefix,
+                  api_add_prompts_fn add_prompts)
+{
+    struct engine *engine = api_engine(call, true);
+    json_t *body = engine != NULL ? api_read_body(call) : NULL;
+    if (body == NULL) {
+        return;
+    }
+    struct params params;
+    enum status status = params_parse(&params, route, body, &call->context->limits, &call->refusal);
+    if (status == OK) {
+        status = open_generation(call, engine, &params, id_prefix, add_prompts);
+        params_release(&params);
+    }
+    if (status != OK) {
+        api_refuse(call);
+    }
+    json_decref(body);
+}

@@ -79,6 +79,16 @@ enum status api_tokenize_text(struct engine *engine, const char *text, size_t te
                               bool add_special, uint32_t **ids, size_t *id_count,
                               struct refusal *refusal);
 
+/* How an endpoint's prompts get into its generation. params is good as long as generation is. */
+typedef enum status (*api_add_prompts_fn)(struct api_call *call, struct engine *engine,
+                                          const struct params *params,
+                                          struct generation *generation);
+
+/* All of a generating endpoint but its prompts: leaves call->generation, or refuses.
+ * id_prefix: what the answer's id begins with. */
+void api_generate(struct api_call *call, enum params_route route, const char *id_prefix,
+                  api_add_prompts_fn add_prompts);
+
 /* The handlers, by file. */
 void api_chat_handle(struct api_call *call);
 void api_completions_handle(struct api_call *call);

@@ -3,11 +3,7 @@
 #include "server/api.h"
 
 #include "configs/limits.h"
-#include "engine/clock.h"
 #include "server/chat_prompt.h"
-
-#include <stdio.h>
-#include <stdlib.h>
 
 /* Messages -> ids, owned by the caller. */
 static enum status prompt_ids(struct api_call *call, struct engine *engine,
@@ -26,58 +22,20 @@ static enum status prompt_ids(struct api_call *call, struct engine *engine,
     return status;
 }
 
-static void generate(struct api_call *call, struct engine *engine, struct params *params)
+static enum status add_prompt(struct api_call *call, struct engine *engine,
+                              const struct params *params, struct generation *generation)
 {
     uint32_t *ids = NULL;
     size_t id_count = 0;
-    char id[ANSWER_ID_BYTES];
-    snprintf(id, sizeof id, "chatcmpl-%.36s", call->request_id);
-    const struct generation_setup setup = {
-        .engine = engine,
-        .params = params,
-        .id = id,
-        .model_name = call->context->model_name,
-        .created = clock_wall_seconds(),
-        .prompt_count = 1,
-        .wake = call->wake,
-        .wake_context = call->wake_context,
-    };
-    struct generation *generation = NULL;
     enum status status = prompt_ids(call, engine, params, &ids, &id_count);
-    if (status == OK) {
-        status = generation_open(&generation, &setup, &call->refusal);
-        if (status != OK) {
-            free(ids);
-        }
-    }
-    if (status == OK) {
-        status = generation_add_prompt(generation, ids, id_count, NULL, 0, &call->context->limits,
-                                       &call->refusal);
-    }
-    if (status == OK) {
-        status = generation_submit(generation, &call->refusal);
-    }
     if (status != OK) {
-        generation_close(generation);
-        api_refuse(call);
-        return;
+        return status;
     }
-    call->generation = generation;
+    return generation_add_prompt(generation, ids, id_count, NULL, 0, &call->context->limits,
+                                 &call->refusal);
 }
 
 void api_chat_handle(struct api_call *call)
 {
-    struct engine *engine = api_engine(call, true);
-    json_t *body = engine != NULL ? api_read_body(call) : NULL;
-    if (body == NULL) {
-        return;
-    }
-    struct params params;
-    if (params_parse(&params, PARAMS_CHAT, body, &call->context->limits, &call->refusal) == OK) {
-        generate(call, engine, &params);
-        params_release(&params);
-    } else {
-        api_refuse(call);
-    }
-    json_decref(body);
+    api_generate(call, PARAMS_CHAT, "chatcmpl-", add_prompt);
 }
