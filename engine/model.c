@@ -328,12 +328,29 @@ static enum status read_rope_scaling(const struct reader *reader, struct model_p
     return read_yarn(reader, params, err);
 }
 
+/* A part of a model lacks tensors, and all parts but the first lack the hyper-parameters too: it
+ * is refused for what it is before either is missed. */
+static enum status refuse_parts(const struct gguf *file, struct error *err)
+{
+    uint32_t part_count = 1;
+    enum status status = gguf_get_u32(file, "split.count", false, 0, UINT32_MAX, &part_count, err);
+    if (status == OK && part_count > 1) {
+        return error_set(err, ERR_UNSUPPORTED,
+                         "%s: split.count is %u; a model in several files must be merged into one",
+                         file->path, part_count);
+    }
+    return status;
+}
+
 enum status model_read_params(struct model_params *params, const struct gguf *file,
                               struct error *err)
 {
     *params = (struct model_params){0};
     const struct weights_family *family;
-    enum status status = weights_find_family(&family, file, err);
+    enum status status = refuse_parts(file, err);
+    if (status == OK) {
+        status = weights_find_family(&family, file, err);
+    }
     if (status != OK) {
         return status;
     }

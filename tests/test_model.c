@@ -198,6 +198,22 @@ static void experts_are_refused_by_count(void **state)
     model_fixture_expect_refusal(&fixture, ERR_UNSUPPORTED, WORDS("llama.expert_count is 8"));
 }
 
+static void a_part_of_a_split_model_is_refused_by_count(void **state)
+{
+    (void)state;
+    struct model_fixture fixture;
+    model_fixture_start(&fixture, "llama");
+    gguf_writer_add_scalar(&fixture.writer, "split.count", GGUF_UINT16, &(uint16_t){3});
+    /* Parts behind the first do not even say what they are. */
+    gguf_writer_remove(&fixture.writer, "general.architecture");
+    model_fixture_expect_refusal(&fixture, ERR_UNSUPPORTED, WORDS("split.count is 3"));
+
+    model_fixture_start(&fixture, "llama");
+    gguf_writer_add_scalar(&fixture.writer, "split.count", GGUF_UINT16, &(uint16_t){1});
+    model_fixture_open_valid(&fixture);
+    model_fixture_finish(&fixture);
+}
+
 static void a_vocabulary_of_another_length_is_refused(void **state)
 {
     (void)state;
@@ -385,6 +401,7 @@ int main(void)
         cmocka_unit_test(a_key_of_another_type_is_named),
         cmocka_unit_test(head_counts_that_do_not_divide_are_refused),
         cmocka_unit_test(experts_are_refused_by_count),
+        cmocka_unit_test(a_part_of_a_split_model_is_refused_by_count),
         cmocka_unit_test(a_vocabulary_of_another_length_is_refused),
         cmocka_unit_test(unscaled_angles_fall_by_powers_of_theta),
         cmocka_unit_test(linear_scaling_divides_every_angle),
