@@ -25,6 +25,16 @@ static void describe_text(const json_t *value, char shown[JSON_FIELDS_SHOWN_BYTE
     }
 }
 
+/* 2.0 where an integer is wanted must not be shown as 2. */
+static void describe_real(double value, char shown[JSON_FIELDS_SHOWN_BYTES])
+{
+    snprintf(shown, JSON_FIELDS_SHOWN_BYTES, "%.9g", value);
+    if (strspn(shown, "-0123456789") == strlen(shown)) {
+        size_t byte_count = strlen(shown);
+        snprintf(shown + byte_count, JSON_FIELDS_SHOWN_BYTES - byte_count, ".0");
+    }
+}
+
 void json_fields_describe(const json_t *value, char shown[JSON_FIELDS_SHOWN_BYTES])
 {
     switch (json_typeof(value)) {
@@ -36,7 +46,7 @@ void json_fields_describe(const json_t *value, char shown[JSON_FIELDS_SHOWN_BYTE
                  json_integer_value(value));
         return;
     case JSON_REAL:
-        snprintf(shown, JSON_FIELDS_SHOWN_BYTES, "%.9g", json_real_value(value));
+        describe_real(json_real_value(value), shown);
         return;
     case JSON_TRUE:
     case JSON_FALSE:

@@ -50,6 +50,27 @@ enum status json_guard_check(const char *bytes, size_t byte_count, struct refusa
     return OK;
 }
 
+/* In the client's words where the library's are about the library. */
+static enum status refuse_text(const json_error_t *failure, struct refusal *refusal)
+{
+    switch (json_error_code(failure)) {
+    case json_error_null_character:
+        return refusal_set(refusal, "invalid_json", NULL,
+                           "A string of the body holds \\u0000, which is not accepted (line %d, "
+                           "column %d).",
+                           failure->line, failure->column);
+    case json_error_numeric_overflow:
+        return refusal_set(refusal, "invalid_json", NULL,
+                           "A number of the body is out of range: integers have 64 bits, signed "
+                           "(line %d, column %d).",
+                           failure->line, failure->column);
+    default:
+        return refusal_set(refusal, "invalid_json", NULL,
+                           "The body is not valid JSON: %.160s (line %d, column %d).",
+                           failure->text, failure->line, failure->column);
+    }
+}
+
 enum status json_guard_load(json_t **out, const char *bytes, size_t byte_count,
                             struct refusal *refusal)
 {
@@ -61,9 +82,7 @@ enum status json_guard_load(json_t **out, const char *bytes, size_t byte_count,
     json_t *root =
         byte_count > 0 ? json_loadb(bytes, byte_count, JSON_REJECT_DUPLICATES, &failure) : NULL;
     if (root == NULL) {
-        return refusal_set(refusal, "invalid_json", NULL,
-                           "The body is not valid JSON: %.160s (line %d, column %d).", failure.text,
-                           failure.line, failure.column);
+        return refuse_text(&failure, refusal);
     }
     if (!json_is_object(root)) {
         json_decref(root);

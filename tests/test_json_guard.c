@@ -20,6 +20,27 @@ static enum status load(const char *bytes, size_t byte_count)
     return status;
 }
 
+static void refusals_speak_of_the_body_and_not_of_the_library(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        const char *words;
+    } rows[] = {
+        {"{\"a\":\"\\u0000\"}", "holds \\u0000"},
+        {"{\"a\":9223372036854775808}", "64 bits"},
+        {"{\"a\":1,}", "not valid JSON"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        json_t *root = NULL;
+        struct refusal refusal = {0};
+        assert_int_not_equal(json_guard_load(&root, rows[i].body, strlen(rows[i].body), &refusal),
+                             OK);
+        assert_non_null(strstr(refusal.error.message, rows[i].words));
+        assert_null(strstr(refusal.error.message, "JSON_"));
+    }
+}
+
 static void documents_that_are_not_one_object_are_refused(void **state)
 {
     (void)state;
@@ -196,6 +217,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(documents_that_are_not_one_object_are_refused),
+        cmocka_unit_test(refusals_speak_of_the_body_and_not_of_the_library),
         cmocka_unit_test(nul_bytes_are_refused_wherever_they_stand),
         cmocka_unit_test(depth_is_bounded_exactly),
         cmocka_unit_test(brackets_inside_strings_do_not_count),

@@ -157,6 +157,21 @@ static void numbers_that_json_cannot_hold_are_refused(void **state)
     }
 }
 
+static void a_refusal_shows_the_value_as_it_was_written(void **state)
+{
+    (void)state;
+    static const char *const shown[][2] = {
+        {"\"n\":2.0", "not 2.0"}, {"\"n\":2.5", "not 2.5"},     {"\"n\":1e20", "not 1e+20"},
+        {"\"n\":129", "not 129"}, {"\"n\":\"2\"", "not \"2\""},
+    };
+    for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++) {
+        struct params params;
+        struct refusal refusal;
+        assert_int_equal(parse(&params, PARAMS_COMPLETION, shown[i][0], &refusal), ERR_INVALID);
+        assert_non_null(strstr(refusal.error.message, shown[i][1]));
+    }
+}
+
 static void logprobs_have_one_form_per_route(void **state)
 {
     (void)state;
@@ -457,6 +472,7 @@ int main(void)
         cmocka_unit_test(absent_fields_have_their_documented_defaults),
         cmocka_unit_test(each_field_passes_at_its_bounds_and_not_beyond),
         cmocka_unit_test(numbers_that_json_cannot_hold_are_refused),
+        cmocka_unit_test(a_refusal_shows_the_value_as_it_was_written),
         cmocka_unit_test(logprobs_have_one_form_per_route),
         cmocka_unit_test(stream_options_need_a_stream),
         cmocka_unit_test(both_names_of_max_tokens_must_agree),
