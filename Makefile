@@ -121,7 +121,8 @@ uninstall:
 # Each fuzz target runs FUZZ_SECONDS with address and undefined-behaviour checks.
 FUZZ_SECONDS ?= 60
 fuzz: install-packages
-	@BASE_FLAGS="$(filter-out -MMD -MP,$(BASE))" tests/run_fuzz.sh $(BUILD)/fuzz $(FUZZ_SECONDS)
+	@BASE_FLAGS="$(filter-out -MMD -MP,$(BASE))" LIBRARIES="-lcmocka $(LDLIBS)" \
+		tests/run_fuzz.sh $(BUILD)/fuzz $(FUZZ_SECONDS)
 
 clean:
 	rm -rf $(BUILD)

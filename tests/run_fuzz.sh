@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds every tests/fuzz_*.c with libFuzzer and the sanitizers and runs each for a while.
-# Usage: run_fuzz.sh BUILD_TREE SECONDS; BASE_FLAGS: how the files are compiled.
+# Usage: run_fuzz.sh BUILD_TREE SECONDS; BASE_FLAGS, LIBRARIES: how the files
+# are compiled and linked.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tree=$1
@@ -31,7 +32,7 @@ for target in tests/fuzz_*.c; do
     mkdir -p "$corpus"
     # shellcheck disable=SC2086
     clang $flags -fsanitize=fuzzer -o "$tree/$name" "$target" "$tree"/*.o \
-        -lmicrohttpd -ljansson -lxxhash -lutf8proc -lcmocka -lm
+        $LIBRARIES
     seeds=()
     [ -d "tests/golden/fuzz/$name" ] && seeds=("tests/golden/fuzz/$name")
     echo "== $name for $seconds s"
