@@ -12,22 +12,6 @@ static uint32_t prompt[512];
 
 static struct rig_answer answers[64];
 
-static enum reply_finish await_finish(struct reply *reply)
-{
-    struct reply_event event;
-    do {
-        assert_true(reply_wait(reply, &event, RIG_WAIT_US));
-    } while (event.kind != REPLY_FINISH);
-    return event.finish;
-}
-
-/* A request that runs for as long as this model's context lasts. */
-static struct generate_params long_params(void)
-{
-    engine_rig_prompt(prompt, 8, 3);
-    return engine_rig_params(prompt, 8, 500);
-}
-
 /* ---- life of a request ---- */
 
 static void a_request_streams_its_tokens_and_then_its_finish(void **state)
@@ -329,7 +313,7 @@ static void a_reader_that_leaves_frees_its_blocks_within_one_step(void **state)
     (void)state;
     struct engine_rig rig;
     engine_rig_open(&rig, FLAGS("--threads", "1"));
-    struct generate_params params = long_params();
+    struct generate_params params = engine_rig_long_params(prompt);
     for (uint32_t round = 0; round < 5; round++) {
         struct rig_brake brake;
         params.choice_count = 1 + round % 3;
@@ -354,7 +338,7 @@ static void a_reader_may_leave_while_queued(void **state)
     (void)state;
     struct engine_rig rig;
     engine_rig_open(&rig, FLAGS("--max-num-seqs", "1", "--threads", "1"));
-    struct generate_params params = long_params();
+    struct generate_params params = engine_rig_long_params(prompt);
     struct rig_brake brake;
     struct reply *running = engine_rig_submit_held(&rig, &params, &brake);
     struct reply *queued = engine_rig_submit(&rig, &params);
@@ -367,7 +351,7 @@ static void a_reader_may_leave_while_queued(void **state)
     reply_put(queued);
     reply_abandon(running);
     engine_wake(rig.engine);
-    await_finish(running);
+    engine_rig_await_finish(running);
     reply_put(running);
     engine_rig_expect_empty(&rig);
     engine_rig_close(&rig);
@@ -431,17 +415,17 @@ static void a_deadline_ends_a_request_that_waits_or_runs(void **state)
     (void)state;
     struct engine_rig rig;
     engine_rig_open(&rig, FLAGS("--max-num-seqs", "1", "--threads", "1"));
-    struct generate_params params = long_params();
+    struct generate_params params = engine_rig_long_params(prompt);
     struct rig_brake brake;
     struct reply *running = engine_rig_submit_held(&rig, &params, &brake);
     params.timeout_us = 1;
     struct reply *queued = engine_rig_submit(&rig, &params);
     rig_brake_release(&brake);
-    assert_int_equal(await_finish(queued), REPLY_FINISH_DEADLINE);
+    assert_int_equal(engine_rig_await_finish(queued), REPLY_FINISH_DEADLINE);
     reply_put(queued);
     reply_abandon(running);
     engine_wake(rig.engine);
-    await_finish(running);
+    engine_rig_await_finish(running);
     reply_put(running);
 
     /* Runs at once, one prompt token a step, and cannot be through in a millisecond. */
@@ -463,7 +447,7 @@ static void a_full_queue_refuses_at_once_and_takes_again_later(void **state)
     (void)state;
     struct engine_rig rig;
     engine_rig_open(&rig, FLAGS("--max-num-seqs", "1", "--max-waiting", "2", "--threads", "1"));
-    struct generate_params params = long_params();
+    struct generate_params params = engine_rig_long_params(prompt);
     struct reply *extra = NULL;
     struct error err = {0};
     assert_int_equal(reply_open(&extra, &params, &err), OK);
@@ -479,7 +463,7 @@ static void a_full_queue_refuses_at_once_and_takes_again_later(void **state)
 
     reply_abandon(running);
     rig_brake_release(&brake);
-    assert_int_equal(await_finish(running), REPLY_FINISH_CANCELLED);
+    assert_int_equal(engine_rig_await_finish(running), REPLY_FINISH_CANCELLED);
     /* Who has heard of an end finds its place free. */
     assert_int_equal(engine_submit(rig.engine, &params, extra, &err), OK);
     for (int i = 0; i < 2; i++) {
@@ -488,10 +472,10 @@ static void a_full_queue_refuses_at_once_and_takes_again_later(void **state)
     reply_abandon(extra);
     engine_wake(rig.engine);
     for (int i = 0; i < 2; i++) {
-        await_finish(waiting[i]);
+        engine_rig_await_finish(waiting[i]);
         reply_put(waiting[i]);
     }
-    await_finish(extra);
+    engine_rig_await_finish(extra);
     reply_put(extra);
     reply_put(running);
     engine_rig_expect_empty(&rig);
@@ -531,7 +515,7 @@ static void a_short_pool_does_not_lengthen_the_queue(void **state)
         reply_put(replies[i]);
     }
     assert_int_equal(engine_submit(rig.engine, &small, extra, &err), OK);
-    await_finish(extra);
+    engine_rig_await_finish(extra);
     reply_put(extra);
     engine_rig_expect_empty(&rig);
     engine_rig_close(&rig);
@@ -542,7 +526,7 @@ static void a_burst_on_an_idle_engine_may_fill_places_and_queue(void **state)
     (void)state;
     struct engine_rig rig;
     engine_rig_open(&rig, FLAGS("--max-num-seqs", "4", "--max-waiting", "3", "--threads", "1"));
-    struct generate_params params = long_params();
+    struct generate_params params = engine_rig_long_params(prompt);
     params.choice_count = 7;
     engine_rig_prompt(prompt, 8, 3);
     params.max_tokens = 20;

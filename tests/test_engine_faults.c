@@ -15,22 +15,6 @@ static uint32_t prompt[512];
 
 static struct rig_answer answers[64];
 
-static enum reply_finish await_finish(struct reply *reply)
-{
-    struct reply_event event;
-    do {
-        assert_true(reply_wait(reply, &event, RIG_WAIT_US));
-    } while (event.kind != REPLY_FINISH);
-    return event.finish;
-}
-
-/* A request that runs for as long as this model's context lasts. */
-static struct generate_params long_params(void)
-{
-    engine_rig_prompt(prompt, 8, 3);
-    return engine_rig_params(prompt, 8, 500);
-}
-
 /* ---- failures ---- */
 
 enum {
@@ -68,7 +52,7 @@ static void a_request_whose_numbers_break_fails_alone(void **state)
         assert_int_equal(answers[1].token_count, 0);
         assert_int_equal(answers[1].cached_tokens, 0); /* nothing of it was published */
         assert_true(rig_answers_equal(&answers[2], &answers[0]));
-        await_finish(held);
+        engine_rig_await_finish(held);
         reply_put(held);
         reply_put(broken);
         reply_put(neighbour);
@@ -141,8 +125,8 @@ static void draining_refuses_new_work_and_finishes_the_old(void **state)
     assert_int_equal(reply_open(&late, &params, &err), OK);
     assert_int_equal(engine_submit(rig.engine, &params, late, &err), ERR_CANCELLED);
     reply_put(late);
-    assert_int_equal(await_finish(first), REPLY_FINISH_LENGTH);
-    assert_int_equal(await_finish(second), REPLY_FINISH_LENGTH);
+    assert_int_equal(engine_rig_await_finish(first), REPLY_FINISH_LENGTH);
+    assert_int_equal(engine_rig_await_finish(second), REPLY_FINISH_LENGTH);
     reply_put(first);
     reply_put(second);
     assert_true(engine_idle(rig.engine));
@@ -161,7 +145,7 @@ static void closing_ends_what_runs_and_what_waits(void **state)
     (void)state;
     struct engine_rig rig;
     engine_rig_open(&rig, FLAGS("--max-num-seqs", "2", "--threads", "2"));
-    struct generate_params params = long_params();
+    struct generate_params params = engine_rig_long_params(prompt);
     struct reply *replies[6];
     struct rig_brake brake;
     replies[0] = engine_rig_submit_held(&rig, &params, &brake);
@@ -173,7 +157,7 @@ static void closing_ends_what_runs_and_what_waits(void **state)
     engine_rig_close(&rig);
     pthread_join(thread, NULL);
     for (int i = 0; i < 6; i++) {
-        enum reply_finish finish = await_finish(replies[i]);
+        enum reply_finish finish = engine_rig_await_finish(replies[i]);
         assert_true(finish == REPLY_FINISH_CANCELLED || (i < 5 && finish == REPLY_FINISH_LENGTH));
         reply_put(replies[i]);
     }
@@ -185,7 +169,7 @@ static void health_is_progress(void **state)
     struct engine_rig rig;
     engine_rig_open(&rig, FLAGS("--threads", "1"));
     assert_true(engine_progressing(rig.engine, clock_now_us(), 60000000));
-    struct generate_params params = long_params();
+    struct generate_params params = engine_rig_long_params(prompt);
     params.max_tokens = 3;
     struct rig_brake brake;
     struct reply *reply = engine_rig_submit_held(&rig, &params, &brake);
@@ -195,7 +179,7 @@ static void health_is_progress(void **state)
     /* Seen from an hour later the step that is under way has taken too long. */
     assert_false(engine_progressing(rig.engine, now_us + 3600000000u, 60000000));
     rig_brake_release(&brake);
-    assert_int_equal(await_finish(reply), REPLY_FINISH_LENGTH);
+    assert_int_equal(engine_rig_await_finish(reply), REPLY_FINISH_LENGTH);
     reply_put(reply);
     assert_true(engine_idle(rig.engine));
     engine_rig_close(&rig);

@@ -103,22 +103,6 @@ static bool is_idle(struct engine_rig *rig)
     return engine_idle(rig->engine);
 }
 
-static enum reply_finish await_finish(struct reply *reply)
-{
-    struct reply_event event;
-    do {
-        assert_true(reply_wait(reply, &event, RIG_WAIT_US));
-    } while (event.kind != REPLY_FINISH);
-    return event.finish;
-}
-
-/* A request that runs for as long as this model's context lasts. */
-static struct generate_params long_params(void)
-{
-    engine_rig_prompt(prompt, 8, 3);
-    return engine_rig_params(prompt, 8, 500);
-}
-
 enum {
     CLIENTS = 4,
     REQUESTS_EACH = 12
@@ -223,7 +207,7 @@ static void the_engine_thread_allocates_nothing(void **state)
                                 "--block-size", "4", "--max-chunk-tokens", "7"));
     struct reply *replies[12];
     struct rig_brake brake;
-    struct generate_params first = long_params();
+    struct generate_params first = engine_rig_long_params(prompt);
     first.max_tokens = 10;
     struct reply *held = engine_rig_submit_held(&rig, &first, &brake);
     for (uint32_t i = 0; i < 12; i++) {
@@ -241,7 +225,7 @@ static void the_engine_thread_allocates_nothing(void **state)
         }
     }
     rig_brake_release(&brake);
-    await_finish(held);
+    engine_rig_await_finish(held);
     reply_put(held);
     for (uint32_t i = 0; i < 12; i++) {
         engine_rig_collect(replies[i], answers, 1 + i % 3);

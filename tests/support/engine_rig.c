@@ -111,6 +111,15 @@ void engine_rig_prompt(uint32_t *prompt_ids, uint32_t prompt_tokens, uint32_t se
     }
 }
 
+struct generate_params engine_rig_long_params(uint32_t prompt_ids[])
+{
+    enum {
+        PROMPT_TOKENS = 8
+    };
+    engine_rig_prompt(prompt_ids, PROMPT_TOKENS, 3);
+    return engine_rig_params(prompt_ids, PROMPT_TOKENS, 500);
+}
+
 struct reply *engine_rig_submit(struct engine_rig *rig, const struct generate_params *params)
 {
     struct reply *reply = NULL;
@@ -205,6 +214,15 @@ void engine_rig_collect(struct reply *reply, struct rig_answer *answers, uint32_
             finished_count++;
         }
     }
+}
+
+enum reply_finish engine_rig_await_finish(struct reply *reply)
+{
+    struct reply_event event;
+    do {
+        assert_true(reply_wait(reply, &event, RIG_WAIT_US));
+    } while (event.kind != REPLY_FINISH);
+    return event.finish;
 }
 
 void engine_rig_answer(struct engine_rig *rig, const struct generate_params *params,

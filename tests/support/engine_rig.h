@@ -59,6 +59,9 @@ struct generate_params engine_rig_params(const uint32_t *prompt_ids, uint32_t pr
 /* Fills prompt_ids with tokens that depend on seed alone. */
 void engine_rig_prompt(uint32_t *prompt_ids, uint32_t prompt_tokens, uint32_t seed);
 
+/* A request that runs for as long as the model's context lasts; its prompt goes to prompt_ids. */
+struct generate_params engine_rig_long_params(uint32_t prompt_ids[]);
+
 /* Submits; the caller puts the reply. */
 struct reply *engine_rig_submit(struct engine_rig *rig, const struct generate_params *params);
 
@@ -82,6 +85,9 @@ void rig_brake_release(struct rig_brake *brake);
 
 /* Reads events until every choice has finished. answers: [choice_count]. */
 void engine_rig_collect(struct reply *reply, struct rig_answer *answers, uint32_t choice_count);
+
+/* Takes events until a choice finishes, and says how. */
+enum reply_finish engine_rig_await_finish(struct reply *reply);
 
 /* Submit, collect, put. */
 void engine_rig_answer(struct engine_rig *rig, const struct generate_params *params,
