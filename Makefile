@@ -36,7 +36,7 @@ TESTS        := $(call PROGRAMS,test) $(call PROGRAMS,check) $(call PROGRAMS,sim
 BENCHES      := $(call PROGRAMS,bench)
 TOOLS        := $(call PROGRAMS,tool)
 
-BUILD_PACKAGES := gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libxxhash-dev \
+BUILD_PACKAGES := gcc libc6-dev make libmicrohttpd-dev libjansson-dev libxxhash-dev \
                   libutf8proc-dev libsystemd-dev
 TEST_PACKAGES  := libcmocka-dev python3 python3-venv curl
 CHECK_PACKAGES := clang-format clang-tidy cppcheck
