@@ -2,7 +2,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "server/api.h"
 
-#include "configs/checked.h"
 #include "configs/limits.h"
 #include "engine/clock.h"
 #include "engine/log.h"
@@ -180,14 +179,8 @@ enum status api_tokenize_text(struct engine *engine, const char *text, size_t te
                               bool add_special, uint32_t **ids, size_t *id_count,
                               struct refusal *refusal)
 {
-    /* No token stands for less than a byte, but for the special ones around the text. */
-    size_t capacity;
-    size_t byte_count;
-    uint32_t *room = NULL;
-    if (checked_add_size(text_bytes, 16, &capacity) &&
-        checked_mul_size(capacity, sizeof *room, &byte_count)) {
-        room = malloc(byte_count);
-    }
+    size_t capacity = tokenizer_id_count_bound(engine_tokenizer(engine), text_bytes);
+    uint32_t *room = malloc(capacity * sizeof *room);
     struct error error = {.status = ERR_MEMORY, .message = "No memory for the prompt's tokens."};
     unsigned flags = TOKENIZER_PARSE_SPECIAL | (add_special ? TOKENIZER_ADD_SPECIAL : 0u);
     enum status status = ERR_MEMORY;

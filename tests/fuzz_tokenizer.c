@@ -13,7 +13,7 @@
 
 enum {
     TEXT_BYTES_MAX = 4096,
-    IDS_MAX = TEXT_BYTES_MAX + 8,
+    IDS_MAX = 3 * TEXT_BYTES_MAX + 2,
     TOKENIZER_COUNT = 10,
     TOKENS_BUILT_MAX = 300,
 };
@@ -86,7 +86,7 @@ static void check_text(const struct tokenizer *tokenizer, const char *text, size
     static char streamed[48 * IDS_MAX];
     size_t count = 0;
     if (tokenizer_encode(tokenizer, text, text_bytes, flags, ids, IDS_MAX, &count, NULL) != OK ||
-        count > text_bytes + 3) {
+        count > tokenizer_id_count_bound(tokenizer, text_bytes)) {
         abort();
     }
     struct detokenizer detokenizer;

@@ -306,6 +306,36 @@ static void text_that_does_not_fit_is_refused_with_a_count(void **state)
     small_vocab_close(&opened);
 }
 
+static size_t count_ids(const struct small_tokenizer *opened, const char *text)
+{
+    uint32_t ids[256];
+    size_t count = 0;
+    size_t bound = tokenizer_id_count_bound(opened->tokenizer, strlen(text));
+    assert_true(bound <= 256);
+    assert_int_equal(tokenizer_encode(opened->tokenizer, text, strlen(text), TOKENIZER_ADD_SPECIAL,
+                                      ids, bound, &count, NULL),
+                     OK);
+    return count;
+}
+
+static void text_that_grows_while_it_is_encoded_fits_the_bound(void **state)
+{
+    (void)state;
+    /* U+1D160 has a canonical decomposition of three times its bytes, and no composition. */
+    struct small_tokenizer normal = open_vocab(bytes_vocab("qwen2"));
+    const char *note = "\xF0\x9D\x85\xA0\xF0\x9D\x85\xA0\xF0\x9D\x85\xA0\xF0\x9D\x85\xA0";
+    assert_true(count_ids(&normal, note) >= 3 * strlen(note));
+    small_vocab_close(&normal);
+
+    struct small_vocab *vocab = small_vocab_sentence();
+    small_vocab_add(vocab, "a", SMALL_NORMAL, 0);
+    small_vocab_add(vocab, "d", SMALL_USER_DEFINED, 0);
+    small_vocab_add(vocab, "\xE2\x96\x81", SMALL_NORMAL, 0);
+    struct small_tokenizer spaced = open_vocab(vocab);
+    assert_true(count_ids(&spaced, "adadadadadada") >= 13 + 7);
+    small_vocab_close(&spaced);
+}
+
 /* The definition of BPE, one merge at a time over the whole text. */
 struct plain_bpe {
     const struct small_vocab *vocab;
@@ -541,6 +571,7 @@ int main(void)
         cmocka_unit_test(no_merge_leads_to_a_control_token),
         cmocka_unit_test(any_bytes_survive_a_byte_level_vocabulary),
         cmocka_unit_test(text_that_does_not_fit_is_refused_with_a_count),
+        cmocka_unit_test(text_that_grows_while_it_is_encoded_fits_the_bound),
         cmocka_unit_test(merging_is_what_its_definition_says),
         cmocka_unit_test(a_megabyte_of_one_letter_merges_fully),
         cmocka_unit_test(text_is_normalised_where_the_family_was),

@@ -42,6 +42,10 @@ enum tokenizer_flags {
     TOKENIZER_PARSE_SPECIAL = 2, /* "<|im_end|>" in the text becomes the control token */
 };
 
+/* No text of that many bytes has more ids. More than one a byte: NFC can make three bytes of one,
+ * a SentencePiece vocabulary puts a space in front of what follows a special token. */
+size_t tokenizer_id_count_bound(const struct tokenizer *tokenizer, size_t text_bytes);
+
 /* Encodes text (need not be valid UTF-8) into ids[0 .. id_count_max). *id_count is how many
  * there are; ERR_FULL when they do not fit (encoding stops early, *id_count is at least
  * id_count_max + 1). ERR_MEMORY. */
