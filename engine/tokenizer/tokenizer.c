@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/tokenizer/tokenizer.h"
 
+#include "configs/limits.h"
 #include "engine/formats/gguf.h"
 #include "engine/tokenizer/bpe.h"
 #include "engine/tokenizer/tokenizer_state.h"
@@ -165,6 +166,20 @@ void tokenizer_close(struct tokenizer *tokenizer)
 const struct tokenizer_info *tokenizer_info(const struct tokenizer *tokenizer)
 {
     return &tokenizer->info;
+}
+
+size_t tokenizer_id_count_bound(const struct tokenizer *tokenizer, size_t text_bytes)
+{
+    enum {
+        BOS_AND_EOS = 2,
+        NFC_GROWTH = 3,
+        PREFIX_GROWTH = 2
+    };
+    size_t bytes = text_bytes < LIMIT_ENCODE_BYTES ? text_bytes : LIMIT_ENCODE_BYTES;
+    if (tokenizer->vocabulary.kind == VOCABULARY_SCORES) {
+        return PREFIX_GROWTH * bytes + BOS_AND_EOS;
+    }
+    return (tokenizer->pretokenizer->nfc ? NFC_GROWTH : 1) * bytes + BOS_AND_EOS;
 }
 
 const uint32_t *tokenizer_end_ids(const struct tokenizer *tokenizer, uint32_t *count)

@@ -161,16 +161,6 @@ static uint32_t unknown_id(const struct tokenizer *t)
     return usable ? id : TOKEN_NONE;
 }
 
-size_t tokenizer_id_count_bound(const struct tokenizer *tokenizer, size_t text_bytes)
-{
-    enum { BOS_AND_EOS = 2, NFC_GROWTH = 3, PREFIX_GROWTH = 2 };
-    size_t bytes = text_bytes < LIMIT_ENCODE_BYTES ? text_bytes : LIMIT_ENCODE_BYTES;
-    if (tokenizer->vocabulary.kind == VOCABULARY_SCORES) {
-        return PREFIX_GROWTH * bytes + BOS_AND_EOS;
-    }
-    return (tokenizer->pretokenizer->nfc ? NFC_GROWTH : 1) * bytes + BOS_AND_EOS;
-}
-
 enum status tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t text_bytes,
                              unsigned flags, uint32_t *ids, size_t id_count_max, size_t *id_count,
                              struct error *err)
