@@ -22,7 +22,7 @@ enum {
 
 static const double f32_tolerance = 1e-5;
 static const double trained_tolerance = 1e-5;
-static const char *const archs[] = {"llama", "qwen2", "qwen3"};
+static const char *const archs[] = {"llama", "qwen2", "qwen3", "qwen2moe", "qwen3moe"};
 
 static void *zeroed(size_t count, size_t bytes)
 {
