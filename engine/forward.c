@@ -193,14 +193,16 @@ static void place_routes(struct forward *f, uint32_t row_count)
 {
     const struct model_params *params = &f->model->params;
     size_t choice_count = (size_t)row_count * params->expert_used_count;
-    uint32_t *ends = (uint32_t *)f->routing;
+    void *memory = f->routing;
+    uint32_t *ends = memory;
     uint32_t *rows = ends + params->expert_count;
     uint32_t *places = rows + choice_count;
+    void *weights = places + choice_count;
     f->routes = (struct expert_routes){
         .ends = ends,
         .rows = rows,
         .places = places,
-        .weights = (float *)(places + choice_count),
+        .weights = weights,
         .row_count = row_count,
         .used_count = params->expert_used_count,
         .expert_count = params->expert_count,

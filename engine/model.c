@@ -463,14 +463,15 @@ static bool take_layers(struct model *model)
 {
     const struct model_params *params = &model->params;
     size_t expert_count = params->expert_count;
+    size_t each_layer = 3 * expert_count;
     model->layers = calloc(params->layer_count, sizeof *model->layers);
     if (model->layers == NULL || expert_count == 0) {
         return model->layers != NULL;
     }
-    model->experts = calloc(params->layer_count * 3 * expert_count, sizeof *model->experts);
+    model->experts = calloc(params->layer_count * each_layer, sizeof *model->experts);
     for (uint32_t i = 0; model->experts != NULL && i < params->layer_count; i++) {
         struct model_layer *layer = &model->layers[i];
-        layer->expert_gate = model->experts + i * 3 * expert_count;
+        layer->expert_gate = model->experts + i * each_layer;
         layer->expert_up = layer->expert_gate + expert_count;
         layer->expert_down = layer->expert_up + expert_count;
     }

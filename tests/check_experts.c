@@ -112,7 +112,7 @@ static void assert_choices(const struct expert_routes *routes, const float *scor
         uint32_t expert = choice_of(routes, row, rank);
         uint32_t better = 0;
         for (uint32_t i = 0; i < routes->expert_count; i++) {
-            better += own[i] > own[expert] || (own[i] == own[expert] && i < expert) ? 1 : 0;
+            better += own[i] > own[expert] || (i < expert && own[i] == own[expert]) ? 1 : 0;
         }
         assert_int_equal(better, rank);
         used += exp((double)own[expert]) / all;
@@ -147,7 +147,7 @@ static void rows_go_to_the_experts_of_their_highest_scores(void **state)
     (void)state;
     enum isa isas[3];
     uint32_t isa_count = kernel_rig_isas(isas);
-    for (size_t s = 0; s < SHAPE_COUNT * 2; s++) {
+    for (size_t s = 0; s < (size_t)SHAPE_COUNT * 2; s++) {
         const struct shape *shape = &shapes[s / 2];
         uint64_t random = s;
         float *scores = kernel_rig_floats(&random, (size_t)shape->row_count * shape->expert_count);
@@ -217,7 +217,7 @@ static void scores_that_are_no_numbers_spoil_their_row_alone(void **state)
     float scores[(BAD + 1) * EXPERTS] = {0};
     const float good[EXPERTS] = {3, 1, 4, 1, 5};
     memcpy(scores, bad, sizeof bad);
-    memcpy(scores + BAD * EXPERTS, good, sizeof good);
+    memcpy(scores + sizeof bad / sizeof(float), good, sizeof good);
     for (int normalize = 0; normalize < 2; normalize++) {
         route(kernel_rig_backend(ISA_AUTO, 2), &routes, scores, normalize != 0);
         assert_sorted(&routes);
@@ -441,7 +441,7 @@ static void a_row_sums_its_experts_whatever_the_other_rows_do(void **state)
     (void)state;
     enum isa isas[3];
     uint32_t isa_count = kernel_rig_isas(isas);
-    for (size_t s = 0; s < SHAPE_COUNT * isa_count; s++) {
+    for (size_t s = 0; s < (size_t)SHAPE_COUNT * isa_count; s++) {
         struct sum_case c;
         open_sum(&c, &shapes[s / isa_count]);
         struct backend *be = kernel_rig_backend(isas[s % isa_count], 1 + (uint32_t)s % 3);

@@ -580,7 +580,7 @@ static void the_plan_states_the_bytes_of_every_buffer(void **state)
     params.expert_ffn_dim = 100;
     params.shared_ffn_dim = 80;
     activations = 2 * 64 + 2 * 64 + 2 * 32 + 2 * 300 + 2 * 8 + 6 + 3 * 3 + 3 * 64 + 64 + 1;
-    floor = activations * 16 * 4 + 6 * 4 + 2ull * 8 * 320 * 4 + host;
+    floor = activations * 16 * 4 + 6ull * 4 + 2ull * 8 * 320 * 4 + host;
     byte_count = forward_bytes(&params, &options);
     assert_true(byte_count >= floor && byte_count < floor + 2048);
     params.shared_ffn_dim = 400;

@@ -271,7 +271,7 @@ static void sort_choices(const struct expert_routes *routes)
         uint32_t place = 0;
         for (uint32_t j = 0; j < choice_count; j++) {
             bool before = routes->places[j] < routes->places[i] ||
-                          (routes->places[j] == routes->places[i] && j < i);
+                          (j < i && routes->places[j] == routes->places[i]);
             place += before ? 1 : 0;
         }
         routes->rows[place] = i;
