@@ -20,6 +20,10 @@
     1024u /* largest published: 576 (MLA); kernels keep one head on the stack */
 #define LIMIT_MODEL_VOCAB   4194304u  /* largest published: 262,144 */
 #define LIMIT_MODEL_CONTEXT 16777216u /* largest published: 10 M */
+#define LIMIT_MODEL_EXPERTS                                                                        \
+    1024u /* of a layer; largest published: 512. Which are taken is a bit map on the stack */
+#define LIMIT_MODEL_EXPERTS_USED                                                                   \
+    64u /* by one row; 8 is usual. Times LIMIT_MODEL_DIM it keeps buffer rows below 2^24 values */
 
 /* Tokenizer */
 #define LIMIT_TOKEN_BYTES         65536u      /* bytes of one token's text */

@@ -14,7 +14,7 @@
 #include <string.h>
 
 enum {
-    BUFFER_COUNT = 11
+    BUFFER_COUNT = 16
 };
 
 struct forward {
@@ -23,18 +23,24 @@ struct forward {
     struct kv_store *store;
     struct forward_options options;
 
-    struct workspace workspace; /* holds what follows, down to `logits`, of the step that runs */
-    float *hidden;              /* [rows, dim] the residual stream */
-    float *normed;              /* [rows, dim] */
-    float *q;                   /* [rows, head_count, head_dim] */
-    float *k;                   /* [rows, kv_head_count, head_dim] */
-    float *v;                   /* the same shape */
-    float *attended;            /* as q */
-    float *gate;                /* [rows, ffn_dim] */
-    float *up;                  /* [rows, ffn_dim] */
-    float *cos;                 /* [rows, rotary_dim / 2] */
-    float *sin;                 /* [rows, rotary_dim / 2] */
-    float *logits;              /* [logits rows, vocab] */
+    struct workspace workspace;  /* holds what follows, down to `logits`, of the step that runs */
+    float *hidden;               /* [rows, dim] the residual stream */
+    float *normed;               /* [rows, dim] */
+    float *q;                    /* [rows, head_count, head_dim] */
+    float *k;                    /* [rows, kv_head_count, head_dim] */
+    float *v;                    /* the same shape */
+    float *attended;             /* as q */
+    float *gate;                 /* [rows, ffn_dim], or as wide as all experts of a row */
+    float *up;                   /* the same shape */
+    float *cos;                  /* [rows, rotary_dim / 2] */
+    float *sin;                  /* [rows, rotary_dim / 2] */
+    float *scores;               /* [rows, expert_count]; from here on, empty in a dense model */
+    float *routing;              /* the arrays of a struct expert_routes */
+    float *routed;               /* [rows * used, dim] in and out of experts */
+    float *shared;               /* [rows, dim] out of the shared expert */
+    float *shared_share;         /* [rows] */
+    float *logits;               /* [logits rows, vocab] */
+    struct expert_routes routes; /* in `routing`, for all layers in turn */
 
     double *frequencies; /* on the host: [rotary_dim / 2] */
     double magnitude;    /* of cos and sin */
@@ -51,11 +57,26 @@ struct buffer {
     uint64_t width;
 };
 
+static uint64_t max_of(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Values of all arrays of the routes, each of four bytes. */
+static uint64_t routing_values(const struct model_params *params, uint64_t rows)
+{
+    return 3 * rows * params->expert_used_count + params->expert_count;
+}
+
 static void list_buffers(struct forward *f, const struct model_params *params, uint32_t rows,
                          uint32_t logits_rows, struct buffer buffers[BUFFER_COUNT])
 {
     uint64_t q_width = (uint64_t)params->head_count * params->head_dim;
     uint64_t kv_width = (uint64_t)params->kv_head_count * params->head_dim;
+    uint64_t used = params->expert_used_count;
+    uint64_t expert_width = max_of(used * params->expert_ffn_dim, params->shared_ffn_dim);
+    uint64_t ffn_width = max_of(params->ffn_dim, expert_width);
+    uint64_t shared_rows = params->shared_ffn_dim > 0 ? rows : 0;
     const struct buffer all[BUFFER_COUNT] = {
         {&f->hidden, rows, params->dim},
         {&f->normed, rows, params->dim},
@@ -63,16 +84,22 @@ static void list_buffers(struct forward *f, const struct model_params *params, u
         {&f->k, rows, kv_width},
         {&f->v, rows, kv_width},
         {&f->attended, rows, q_width},
-        {&f->gate, rows, params->ffn_dim},
-        {&f->up, rows, params->ffn_dim},
+        {&f->gate, rows, ffn_width},
+        {&f->up, rows, ffn_width},
         {&f->cos, rows, params->rotary_dim / 2},
         {&f->sin, rows, params->rotary_dim / 2},
+        {&f->scores, rows, params->expert_count},
+        {&f->routing, 1, routing_values(params, rows)},
+        {&f->routed, rows * used, params->dim},
+        {&f->shared, shared_rows, params->dim},
+        {&f->shared_share, shared_rows, 1},
         {&f->logits, logits_rows, params->vocab_count},
     };
     memcpy(buffers, all, sizeof all);
 }
 
-/* No product overflows: rows fit 32 bits and limits.h keeps every width below 2^24. */
+/* No product overflows: rows fit 32 bits, and limits.h keeps every width, also that of all experts
+ * a row uses, below 2^24. */
 static size_t buffer_bytes(const struct buffer *buffer)
 {
     return buffer->row_count * buffer->width * sizeof(float);
@@ -161,6 +188,27 @@ void forward_close(struct forward *forward)
     free(forward);
 }
 
+/* Its arrays lie in `routing`, one behind the other. */
+static void place_routes(struct forward *f, uint32_t row_count)
+{
+    const struct model_params *params = &f->model->params;
+    size_t choice_count = (size_t)row_count * params->expert_used_count;
+    void *memory = f->routing;
+    uint32_t *ends = memory;
+    uint32_t *rows = ends + params->expert_count;
+    uint32_t *places = rows + choice_count;
+    void *weights = places + choice_count;
+    f->routes = (struct expert_routes){
+        .ends = ends,
+        .rows = rows,
+        .places = places,
+        .weights = weights,
+        .row_count = row_count,
+        .used_count = params->expert_used_count,
+        .expert_count = params->expert_count,
+    };
+}
+
 /* A small step touches little memory: buffers are as large as its rows, one behind the other. */
 static void place_buffers(struct forward *f, const struct batch *batch)
 {
@@ -170,6 +218,7 @@ static void place_buffers(struct forward *f, const struct batch *batch)
     for (uint32_t i = 0; i < BUFFER_COUNT; i++) {
         *buffers[i].place = workspace_take(&f->workspace, buffer_bytes(&buffers[i]));
     }
+    place_routes(f, batch->token_count);
 }
 
 static void copy_blocks(struct forward *f, const struct batch *batch)
@@ -302,22 +351,93 @@ static void run_attention(struct forward *f, const struct batch *batch, uint32_t
                f->hidden, rows);
 }
 
+/* gate = activation(gate) * up. */
+static void run_activation(struct forward *f, uint32_t row_count, uint32_t dim)
+{
+    f->be->ops->gated_activation(f->be, &(struct gated_activation_args){
+                                            .out = f->gate,
+                                            .gate = f->gate,
+                                            .up = f->up,
+                                            .row_count = row_count,
+                                            .dim = dim,
+                                            .activation = f->model->params.activation,
+                                        });
+}
+
 /* hidden += down(activation(gate) * up) of its norm. */
 static void run_ffn(struct forward *f, const struct model_layer *layer, uint32_t row_count)
 {
     run_norm(f, f->normed, f->hidden, &layer->ffn_norm, row_count);
     run_matmul(f, f->gate, f->normed, &layer->ffn_gate, &layer->ffn_gate_bias, NULL, row_count);
     run_matmul(f, f->up, f->normed, &layer->ffn_up, &layer->ffn_up_bias, NULL, row_count);
-    f->be->ops->gated_activation(f->be, &(struct gated_activation_args){
-                                            .out = f->gate,
-                                            .gate = f->gate,
-                                            .up = f->up,
-                                            .row_count = row_count,
-                                            .dim = f->model->params.ffn_dim,
-                                            .activation = f->model->params.activation,
-                                        });
+    run_activation(f, row_count, f->model->params.ffn_dim);
     run_matmul(f, f->hidden, f->gate, &layer->ffn_down, &layer->ffn_down_bias, f->hidden,
                row_count);
+}
+
+static void run_experts_matmul(struct forward *f, float *out, const float *in,
+                               const struct tensor *weights)
+{
+    f->be->ops->experts_matmul(f->be, &(struct experts_matmul_args){
+                                          .out = out,
+                                          .in = in,
+                                          .weights = weights,
+                                          .routes = &f->routes,
+                                      });
+}
+
+/* routed = what each chosen expert makes of the norm of the rows that chose it. */
+static void run_routed(struct forward *f, const struct model_layer *layer)
+{
+    const struct expert_routes *routes = &f->routes;
+    const struct model_params *params = &f->model->params;
+    const struct backend_ops *ops = f->be->ops;
+    run_matmul(f, f->scores, f->normed, &layer->router, NULL, NULL, routes->row_count);
+    ops->experts_route(f->be, &(struct experts_route_args){
+                                  .routes = routes,
+                                  .scores = f->scores,
+                                  .normalize = params->expert_normalize,
+                              });
+    ops->experts_gather(f->be, &(struct experts_gather_args){
+                                   .out = f->routed,
+                                   .in = f->normed,
+                                   .routes = routes,
+                                   .dim = params->dim,
+                               });
+    run_experts_matmul(f, f->gate, f->routed, layer->expert_gate);
+    run_experts_matmul(f, f->up, f->routed, layer->expert_up);
+    run_activation(f, routes->row_count * routes->used_count, params->expert_ffn_dim);
+    run_experts_matmul(f, f->routed, f->gate, layer->expert_down);
+}
+
+/* shared = what the expert of all rows makes of the norm; shared_share = how much of it counts. */
+static void run_shared(struct forward *f, const struct model_layer *layer, uint32_t row_count)
+{
+    run_matmul(f, f->gate, f->normed, &layer->shared_gate, NULL, NULL, row_count);
+    run_matmul(f, f->up, f->normed, &layer->shared_up, NULL, NULL, row_count);
+    run_activation(f, row_count, f->model->params.shared_ffn_dim);
+    run_matmul(f, f->shared, f->gate, &layer->shared_down, NULL, NULL, row_count);
+    run_matmul(f, f->shared_share, f->normed, &layer->shared_share, NULL, NULL, row_count);
+}
+
+/* hidden += the experts of its norm. */
+static void run_experts(struct forward *f, const struct model_layer *layer, uint32_t row_count)
+{
+    bool shared = f->model->params.shared_ffn_dim > 0;
+    run_norm(f, f->normed, f->hidden, &layer->ffn_norm, row_count);
+    run_routed(f, layer);
+    if (shared) {
+        run_shared(f, layer, row_count);
+    }
+    f->be->ops->experts_combine(f->be, &(struct experts_combine_args){
+                                           .out = f->hidden,
+                                           .in = f->routed,
+                                           .residual = f->hidden,
+                                           .shared = shared ? f->shared : NULL,
+                                           .shared_gate = shared ? f->shared_share : NULL,
+                                           .routes = &f->routes,
+                                           .dim = f->model->params.dim,
+                                       });
 }
 
 /* Only the wanted rows go through the output matrix, often the largest of the model. */
@@ -355,7 +475,11 @@ enum status forward_run(struct forward *forward, const struct batch *batch, floa
         run_embed(f, batch);
         for (uint32_t i = 0; i < f->model->params.layer_count; i++) {
             run_attention(f, batch, i);
-            run_ffn(f, &f->model->layers[i], batch->token_count);
+            if (f->model->params.expert_count > 0) {
+                run_experts(f, &f->model->layers[i], batch->token_count);
+            } else {
+                run_ffn(f, &f->model->layers[i], batch->token_count);
+            }
         }
     }
     if (batch->logits_count > 0) {

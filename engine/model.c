@@ -63,7 +63,6 @@ static enum status read_sizes(const struct reader *reader, struct model_params *
     } rows[] = {
         {"block_count", LIMIT_MODEL_LAYERS, &params->layer_count},
         {"embedding_length", LIMIT_MODEL_DIM, &params->dim},
-        {"feed_forward_length", LIMIT_MODEL_DIM, &params->ffn_dim},
         {"context_length", LIMIT_MODEL_CONTEXT, &params->context_tokens},
         {"attention.head_count", LIMIT_MODEL_HEADS, &params->head_count},
     };
@@ -133,7 +132,8 @@ static enum status read_heads(const struct reader *reader, struct model_params *
     return status == OK ? read_head_dim(reader, params, err) : status;
 }
 
-static enum status refuse_experts(const struct reader *reader, struct error *err)
+static enum status read_dense_ffn(const struct reader *reader, struct model_params *params,
+                                  struct error *err)
 {
     uint32_t expert_count = 0;
     uint32_t used_count = 0;
@@ -145,6 +145,70 @@ static enum status refuse_experts(const struct reader *reader, struct error *err
         return error_set(err, ERR_UNSUPPORTED,
                          "%s: %s.expert_count is %u; mixtures of experts are not supported",
                          reader->file->path, reader->architecture, expert_count);
+    }
+    if (status == OK) {
+        status = read_u32(reader, "feed_forward_length", true, 1, LIMIT_MODEL_DIM, &params->ffn_dim,
+                          err);
+    }
+    return status;
+}
+
+/* A file without lengths of its own for the experts has cut one dense ffn into those a row uses. */
+static enum status read_experts(const struct reader *reader, struct model_params *params,
+                                struct error *err)
+{
+    enum status status =
+        read_u32(reader, "expert_count", true, 1, LIMIT_MODEL_EXPERTS, &params->expert_count, err);
+    uint32_t used_max = params->expert_count < LIMIT_MODEL_EXPERTS_USED ? params->expert_count
+                                                                        : LIMIT_MODEL_EXPERTS_USED;
+    if (status == OK) {
+        status = read_u32(reader, "expert_used_count", true, 1, used_max,
+                          &params->expert_used_count, err);
+    }
+    uint32_t dense_dim = 0;
+    if (status == OK) {
+        status =
+            read_u32(reader, "feed_forward_length", false, 1, LIMIT_MODEL_DIM, &dense_dim, err);
+    }
+    if (status != OK) {
+        return status;
+    }
+    params->expert_ffn_dim = dense_dim / params->expert_used_count;
+    return read_u32(reader, "expert_feed_forward_length", params->expert_ffn_dim == 0, 1,
+                    LIMIT_MODEL_DIM, &params->expert_ffn_dim, err);
+}
+
+/* Keys by which other families route otherwise: whoever writes them here means it. */
+static enum status refuse_other_routing(const struct reader *reader, struct error *err)
+{
+    static const struct {
+        const char *suffix;
+        uint32_t max;
+    } rows[] = {
+        {"expert_gating_func", 1}, /* 1: softmax */
+        {"expert_group_count", 1},
+        {"leading_dense_block_count", 0},
+    };
+    enum status status = OK;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0] && status == OK; i++) {
+        uint32_t ignored = 0;
+        status = read_u32(reader, rows[i].suffix, false, 0, rows[i].max, &ignored, err);
+    }
+    float scale = 1.0f;
+    return status == OK ? read_f32(reader, "expert_weights_scale", 1.0f, 1.0f, &scale, err)
+                        : status;
+}
+
+static enum status read_shared_expert(const struct reader *reader, struct model_params *params,
+                                      struct error *err)
+{
+    uint32_t dense_dim = 0;
+    enum status status =
+        read_u32(reader, "feed_forward_length", false, 1, LIMIT_MODEL_DIM, &dense_dim, err);
+    params->shared_ffn_dim = dense_dim;
+    if (status == OK) {
+        status = read_u32(reader, "expert_shared_feed_forward_length", dense_dim == 0, 1,
+                          LIMIT_MODEL_DIM, &params->shared_ffn_dim, err);
     }
     return status;
 }
@@ -359,12 +423,20 @@ enum status model_read_params(struct model_params *params, const struct gguf *fi
     params->activation = family->activation;
     params->qkv_bias = family->qkv_bias;
     params->qk_norm = family->qk_norm;
+    params->expert_normalize = family->expert_normalize;
 
     const struct reader reader = {file, family->architecture};
     static const read_fn steps[] = {
         read_sizes, read_heads, read_vocab, read_rope, read_rope_scaling,
     };
-    status = refuse_experts(&reader, err);
+    status =
+        family->experts ? read_experts(&reader, params, err) : read_dense_ffn(&reader, params, err);
+    if (status == OK && family->experts) {
+        status = refuse_other_routing(&reader, err);
+    }
+    if (status == OK && family->shared_expert) {
+        status = read_shared_expert(&reader, params, err);
+    }
     for (size_t i = 0; i < sizeof steps / sizeof steps[0] && status == OK; i++) {
         status = steps[i](&reader, params, err);
     }
@@ -387,6 +459,25 @@ static enum status check_rope_factors(const struct model *model, const struct gg
     return OK;
 }
 
+static bool take_layers(struct model *model)
+{
+    const struct model_params *params = &model->params;
+    size_t expert_count = params->expert_count;
+    size_t each_layer = 3 * expert_count;
+    model->layers = calloc(params->layer_count, sizeof *model->layers);
+    if (model->layers == NULL || expert_count == 0) {
+        return model->layers != NULL;
+    }
+    model->experts = calloc(params->layer_count * each_layer, sizeof *model->experts);
+    for (uint32_t i = 0; model->experts != NULL && i < params->layer_count; i++) {
+        struct model_layer *layer = &model->layers[i];
+        layer->expert_gate = model->experts + i * each_layer;
+        layer->expert_up = layer->expert_gate + expert_count;
+        layer->expert_down = layer->expert_up + expert_count;
+    }
+    return model->experts != NULL;
+}
+
 enum status model_open(struct model *model, const struct gguf *file, struct backend *be,
                        struct error *err)
 {
@@ -395,10 +486,11 @@ enum status model_open(struct model *model, const struct gguf *file, struct back
     if (status != OK) {
         return status;
     }
-    model->layers = calloc(model->params.layer_count, sizeof *model->layers);
-    if (model->layers == NULL) {
-        return error_set(err, ERR_MEMORY, "no memory for the tensors of %u layers",
-                         model->params.layer_count);
+    if (!take_layers(model)) {
+        status = error_set(err, ERR_MEMORY, "no memory for the tensors of %u layers",
+                           model->params.layer_count);
+        model_close(model);
+        return status;
     }
     status = weights_bind(model, file, be, err);
     if (status == OK) {
@@ -417,6 +509,7 @@ enum status model_open(struct model *model, const struct gguf *file, struct back
 void model_close(struct model *model)
 {
     free(model->layers);
+    free(model->experts);
     free(model->converted);
     *model = (struct model){0};
 }

@@ -21,13 +21,17 @@ enum rope_scaling {
 };
 
 struct model_params {
-    const char *architecture; /* "llama", "qwen2", "qwen3" */
+    const char *architecture; /* as in weights.c: "llama", "qwen2moe", ... */
     uint32_t layer_count;
     uint32_t dim;
     uint32_t head_count;
     uint32_t kv_head_count;
     uint32_t head_dim;
-    uint32_t ffn_dim;
+    uint32_t ffn_dim;           /* 0 in a mixture of experts: no layer is dense */
+    uint32_t expert_count;      /* of each layer; 0: the model is dense */
+    uint32_t expert_used_count; /* by each row */
+    uint32_t expert_ffn_dim;
+    uint32_t shared_ffn_dim; /* of the expert that every row uses; 0: there is none */
     uint32_t vocab_count;
     uint32_t context_tokens; /* as trained, scaling included */
     float norm_epsilon;
@@ -44,6 +48,7 @@ struct model_params {
     float yarn_log_multiplier;     /* divides the magnitude (mscale_all_dim); 0 = 1 */
     bool qkv_bias;                 /* the family demands biases; others may have them */
     bool qk_norm;                  /* RMSNorm over each head's q and k */
+    bool expert_normalize;         /* the weights of a row's experts are scaled to sum 1 */
     enum activation activation;
 };
 
@@ -66,6 +71,16 @@ struct model_layer {
     struct tensor ffn_gate_bias;         /* [ffn_dim] */
     struct tensor ffn_up_bias;           /* [ffn_dim] */
     struct tensor ffn_down_bias;         /* [dim] */
+
+    /* In a mixture of experts, instead of the ffn. The shared one only where shared_ffn_dim > 0. */
+    struct tensor router;       /* [expert_count, dim] */
+    struct tensor *expert_gate; /* [expert_count] tensors [expert_ffn_dim, dim] */
+    struct tensor *expert_up;   /* the same shapes */
+    struct tensor *expert_down; /* [expert_count] tensors [dim, expert_ffn_dim] */
+    struct tensor shared_gate;  /* [shared_ffn_dim, dim] */
+    struct tensor shared_up;    /* [shared_ffn_dim, dim] */
+    struct tensor shared_down;  /* [dim, shared_ffn_dim] */
+    struct tensor shared_share; /* [1, dim]: how much of the shared expert a row takes */
 };
 
 struct model {
@@ -75,6 +90,7 @@ struct model {
     struct tensor output;       /* [vocab, dim]; the embedding again when tied */
     struct tensor rope_factors; /* [rotary_dim / 2] f32 frequency divisors, or absent */
     struct model_layer *layers; /* [layer_count] */
+    struct tensor *experts;     /* those of all layers, or NULL */
     float *converted;           /* norms and biases that the file stores in another type, as f32 */
     uint64_t parameter_count;
     uint64_t weight_bytes;

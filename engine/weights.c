@@ -19,9 +19,19 @@ enum {
 };
 
 static const struct weights_family families[] = {
-    {"llama", ROPE_NEIGHBOURS, ACTIVATION_SILU, false, false},
-    {"qwen2", ROPE_HALVES, ACTIVATION_SILU, true, false},
-    {"qwen3", ROPE_HALVES, ACTIVATION_SILU, false, true},
+    {.architecture = "llama", .rope_style = ROPE_NEIGHBOURS},
+    {.architecture = "qwen2", .rope_style = ROPE_HALVES, .qkv_bias = true},
+    {.architecture = "qwen3", .rope_style = ROPE_HALVES, .qk_norm = true},
+    {.architecture = "qwen2moe",
+     .rope_style = ROPE_HALVES,
+     .qkv_bias = true,
+     .experts = true,
+     .shared_expert = true},
+    {.architecture = "qwen3moe",
+     .rope_style = ROPE_HALVES,
+     .qk_norm = true,
+     .experts = true,
+     .expert_normalize = true},
 };
 
 enum {
@@ -36,6 +46,10 @@ enum extent {
     EXTENT_KV,
     EXTENT_HEAD,
     EXTENT_FFN,
+    EXTENT_EXPERTS,
+    EXTENT_EXPERT_FFN,
+    EXTENT_SHARED_FFN,
+    EXTENT_ONE, /* as rows: a matrix of one row, which files may write as a vector */
     EXTENT_VOCAB,
     EXTENT_ROTARY_PAIRS,
     EXTENT_COUNT
@@ -45,7 +59,13 @@ enum presence {
     REQUIRED,
     OPTIONAL,
     WITH_QKV_BIAS, /* required by families with the flag, optional in others */
-    WITH_QK_NORM   /* required by families with the flag, unknown to others */
+    WITH_QK_NORM,  /* required by families with the flag, unknown to others */
+    DENSE,         /* required where there are no experts, unknown elsewhere */
+    DENSE_OPTIONAL,
+    WITH_EXPERTS,
+    PER_EXPERT, /* as WITH_EXPERTS, but rows x values for each: one tensor of three dimensions,
+                   bound as expert_count matrices. offset is that of the pointer to them */
+    WITH_SHARED_EXPERT
 };
 
 struct tensor_row {
@@ -79,12 +99,23 @@ static const struct tensor_row layer_rows[] = {
     {"attn_output.weight", IN_LAYER(attention_output), REQUIRED, EXTENT_DIM, EXTENT_Q},
     {"attn_output.bias", IN_LAYER(attention_output_bias), OPTIONAL, EXTENT_NONE, EXTENT_DIM},
     {"ffn_norm.weight", IN_LAYER(ffn_norm), REQUIRED, EXTENT_NONE, EXTENT_DIM},
-    {"ffn_gate.weight", IN_LAYER(ffn_gate), REQUIRED, EXTENT_FFN, EXTENT_DIM},
-    {"ffn_up.weight", IN_LAYER(ffn_up), REQUIRED, EXTENT_FFN, EXTENT_DIM},
-    {"ffn_down.weight", IN_LAYER(ffn_down), REQUIRED, EXTENT_DIM, EXTENT_FFN},
-    {"ffn_gate.bias", IN_LAYER(ffn_gate_bias), OPTIONAL, EXTENT_NONE, EXTENT_FFN},
-    {"ffn_up.bias", IN_LAYER(ffn_up_bias), OPTIONAL, EXTENT_NONE, EXTENT_FFN},
-    {"ffn_down.bias", IN_LAYER(ffn_down_bias), OPTIONAL, EXTENT_NONE, EXTENT_DIM},
+    {"ffn_gate.weight", IN_LAYER(ffn_gate), DENSE, EXTENT_FFN, EXTENT_DIM},
+    {"ffn_up.weight", IN_LAYER(ffn_up), DENSE, EXTENT_FFN, EXTENT_DIM},
+    {"ffn_down.weight", IN_LAYER(ffn_down), DENSE, EXTENT_DIM, EXTENT_FFN},
+    {"ffn_gate.bias", IN_LAYER(ffn_gate_bias), DENSE_OPTIONAL, EXTENT_NONE, EXTENT_FFN},
+    {"ffn_up.bias", IN_LAYER(ffn_up_bias), DENSE_OPTIONAL, EXTENT_NONE, EXTENT_FFN},
+    {"ffn_down.bias", IN_LAYER(ffn_down_bias), DENSE_OPTIONAL, EXTENT_NONE, EXTENT_DIM},
+    {"ffn_gate_inp.weight", IN_LAYER(router), WITH_EXPERTS, EXTENT_EXPERTS, EXTENT_DIM},
+    {"ffn_gate_exps.weight", IN_LAYER(expert_gate), PER_EXPERT, EXTENT_EXPERT_FFN, EXTENT_DIM},
+    {"ffn_up_exps.weight", IN_LAYER(expert_up), PER_EXPERT, EXTENT_EXPERT_FFN, EXTENT_DIM},
+    {"ffn_down_exps.weight", IN_LAYER(expert_down), PER_EXPERT, EXTENT_DIM, EXTENT_EXPERT_FFN},
+    {"ffn_gate_shexp.weight", IN_LAYER(shared_gate), WITH_SHARED_EXPERT, EXTENT_SHARED_FFN,
+     EXTENT_DIM},
+    {"ffn_up_shexp.weight", IN_LAYER(shared_up), WITH_SHARED_EXPERT, EXTENT_SHARED_FFN, EXTENT_DIM},
+    {"ffn_down_shexp.weight", IN_LAYER(shared_down), WITH_SHARED_EXPERT, EXTENT_DIM,
+     EXTENT_SHARED_FFN},
+    {"ffn_gate_inp_shexp.weight", IN_LAYER(shared_share), WITH_SHARED_EXPERT, EXTENT_ONE,
+     EXTENT_DIM},
 };
 
 enum {
@@ -154,6 +185,10 @@ static void resolve_extents(struct binder *binder)
     binder->extents[EXTENT_KV] = (uint64_t)params->kv_head_count * params->head_dim;
     binder->extents[EXTENT_HEAD] = params->head_dim;
     binder->extents[EXTENT_FFN] = params->ffn_dim;
+    binder->extents[EXTENT_EXPERTS] = params->expert_count;
+    binder->extents[EXTENT_EXPERT_FFN] = params->expert_ffn_dim;
+    binder->extents[EXTENT_SHARED_FFN] = params->shared_ffn_dim;
+    binder->extents[EXTENT_ONE] = 1;
     binder->extents[EXTENT_VOCAB] = params->vocab_count;
     binder->extents[EXTENT_ROTARY_PAIRS] = params->rotary_dim / 2;
 }
@@ -161,13 +196,32 @@ static void resolve_extents(struct binder *binder)
 /* Does a tensor of this row belong into the model's family at all? */
 static bool row_is_known(const struct binder *binder, const struct tensor_row *row)
 {
-    return row->presence != WITH_QK_NORM || binder->model->params.qk_norm;
+    const struct model_params *params = &binder->model->params;
+    switch (row->presence) {
+    case REQUIRED:
+    case OPTIONAL:
+    case WITH_QKV_BIAS:
+        return true;
+    case WITH_QK_NORM:
+        return params->qk_norm;
+    case DENSE:
+    case DENSE_OPTIONAL:
+        return params->expert_count == 0;
+    case WITH_EXPERTS:
+    case PER_EXPERT:
+        return params->expert_count > 0;
+    case WITH_SHARED_EXPERT:
+        return params->shared_ffn_dim > 0;
+    }
+    return false;
 }
 
+/* Of a row that is known. */
 static bool row_is_required(const struct binder *binder, const struct tensor_row *row)
 {
-    return row->presence == REQUIRED || row->presence == WITH_QK_NORM ||
-           (row->presence == WITH_QKV_BIAS && binder->model->params.qkv_bias);
+    bool optional = row->presence == OPTIONAL || row->presence == DENSE_OPTIONAL ||
+                    (row->presence == WITH_QKV_BIAS && !binder->model->params.qkv_bias);
+    return !optional;
 }
 
 /* Calls visit for every row that the family knows, the model's own first, then layer by layer. */
@@ -189,6 +243,9 @@ static enum status visit_rows(struct binder *binder, visit_fn visit, struct erro
         char name[NAME_BYTES];
         snprintf(name, sizeof name, "blk.%u.%s", layer_index, row->name);
         void *place = (uint8_t *)&binder->model->layers[layer_index] + row->offset;
+        if (row->presence == PER_EXPERT) {
+            place = *(struct tensor **)place;
+        }
         status = visit(binder, row, name, place, err);
     }
     return status;
@@ -208,17 +265,30 @@ static const char *shape_text(char *out, const struct tensor *tensor)
     return out;
 }
 
+static struct tensor expected_shape(const struct binder *binder, const struct tensor_row *row)
+{
+    struct tensor expected = {0};
+    if (row->presence == PER_EXPERT) {
+        expected.shape[expected.dim_count++] = binder->extents[EXTENT_EXPERTS];
+    }
+    if (row->rows != EXTENT_NONE) {
+        expected.shape[expected.dim_count++] = binder->extents[row->rows];
+    }
+    expected.shape[expected.dim_count++] = binder->extents[row->values];
+    return expected;
+}
+
 static enum status check_shape(const struct binder *binder, const struct tensor_row *row,
                                const char *name, const struct tensor *found, struct error *err)
 {
-    struct tensor expected = {.dim_count = row->rows == EXTENT_NONE ? 1 : 2};
-    expected.shape[0] = binder->extents[row->rows];
-    expected.shape[expected.dim_count - 1] = binder->extents[row->values];
+    struct tensor expected = expected_shape(binder, row);
     bool same = found->dim_count == expected.dim_count;
     for (uint32_t i = 0; same && i < expected.dim_count; i++) {
         same = found->shape[i] == expected.shape[i];
     }
-    if (same) {
+    bool one_row = row->rows == EXTENT_ONE && found->dim_count == 1 &&
+                   found->shape[0] == binder->extents[row->values];
+    if (same || one_row) {
         return OK;
     }
     char expected_text[SHAPE_TEXT_BYTES];
@@ -247,12 +317,35 @@ static enum status check_type(const struct binder *binder, const struct tensor_r
     return OK;
 }
 
+/* The tensors that a row stands for in the model: one, but for experts. */
+static uint64_t tensors_of_row(const struct binder *binder, const struct tensor_row *row)
+{
+    return row->presence == PER_EXPERT ? binder->extents[EXTENT_EXPERTS] : 1;
+}
+
+/* The checked tensor as matrices that lie one behind the other. */
+static void cut_tensor(const struct binder *binder, const struct tensor_row *row,
+                       const struct gguf_tensor *found, struct tensor *places)
+{
+    uint64_t count = tensors_of_row(binder, row);
+    uint64_t bytes_each = found->byte_count / count;
+    for (uint64_t i = 0; i < count; i++) {
+        places[i] = found->tensor;
+        places[i].data = (const uint8_t *)found->tensor.data + i * bytes_each;
+        if (row->rows != EXTENT_NONE) {
+            places[i].dim_count = 2;
+            places[i].shape[0] = binder->extents[row->rows];
+            places[i].shape[1] = binder->extents[row->values];
+        }
+    }
+}
+
 static enum status bind_tensor(struct binder *binder, const struct tensor_row *row,
                                const char *name, struct tensor *place, struct error *err)
 {
     const struct gguf_tensor *found = gguf_find_tensor(binder->file, name);
     if (found == NULL) {
-        memset(place, 0, sizeof *place);
+        memset(place, 0, tensors_of_row(binder, row) * sizeof *place);
         return !row_is_required(binder, row)
                    ? OK
                    : error_set(err, ERR_FORMAT, "%s: tensor %s is missing; every %s model has it",
@@ -265,8 +358,8 @@ static enum status bind_tensor(struct binder *binder, const struct tensor_row *r
     if (status != OK) {
         return status;
     }
-    *place = found->tensor;
-    uint64_t value_count = tensor_row_count(place) * tensor_row_values(place);
+    cut_tensor(binder, row, found, place);
+    uint64_t value_count = tensor_row_count(&found->tensor) * tensor_row_values(&found->tensor);
     binder->model->parameter_count += value_count;
     binder->model->weight_bytes += found->byte_count;
     if (row->rows == EXTENT_NONE && place->dtype != DTYPE_F32) {
@@ -298,8 +391,10 @@ static enum status place_tensor(struct binder *binder, const struct tensor_row *
     if (row->values == EXTENT_ROTARY_PAIRS) {
         return OK; /* read by the host when it makes the frequencies, never by a kernel */
     }
-    if (binder->be->ops->weight_import(binder->be, place, err) != OK) {
-        return error_prefix(err, "%s: tensor %s: ", binder->file->path, name);
+    for (uint64_t i = 0; i < tensors_of_row(binder, row); i++) {
+        if (binder->be->ops->weight_import(binder->be, &place[i], err) != OK) {
+            return error_prefix(err, "%s: tensor %s: ", binder->file->path, name);
+        }
     }
     return OK;
 }

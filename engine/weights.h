@@ -16,8 +16,11 @@ struct weights_family {
     const char *architecture; /* general.architecture, and the prefix of the family's keys */
     enum rope_style rope_style;
     enum activation activation;
-    bool qkv_bias; /* q, k and v biases are part of the architecture */
-    bool qk_norm;  /* so are norms over each head's q and k */
+    bool qkv_bias;         /* q, k and v biases are part of the architecture */
+    bool qk_norm;          /* so are norms over each head's q and k */
+    bool experts;          /* every layer's ffn is a mixture of experts, routed by softmax */
+    bool expert_normalize; /* the weights of those used are scaled to sum 1 */
+    bool shared_expert;    /* beside them one that all rows use, through a sigmoid of its own */
 };
 
 /* The family that general.architecture names; an unknown one is refused with the list of known. */

@@ -165,6 +165,57 @@ struct gather_rows_args {
     uint32_t dim;
 };
 
+/* ---- mixtures of experts: route, gather, one matmul per expert, combine ---- */
+
+/* Which expert each row chose, and the same choices sorted by expert: a choice's position in that
+ * order is its place. An expert's places are a run, in it ascending by row. All in device memory,
+ * so that no device need tell the host how many rows an expert got. */
+struct expert_routes {
+    uint32_t *ends;   /* [expert_count] expert e has the places from ends[e - 1] (0) to ends[e] */
+    uint32_t *rows;   /* [row_count * used_count] the row that each place is computed for */
+    uint32_t *places; /* [row_count, used_count] of each row's choices, best first */
+    float *weights;   /* [row_count, used_count] of the same choices */
+    uint32_t row_count;
+    uint32_t used_count; /* 1 .. expert_count */
+    uint32_t expert_count;
+};
+
+/* Chooses, for each row, the used_count experts of the highest scores, the lower index among
+ * equals; their weights are the softmax over all experts' scores, in f32. NaN scores make NaN
+ * weights of some valid choice. */
+struct experts_route_args {
+    const struct expert_routes *routes; /* its arrays are the output */
+    const float *scores;                /* [row_count, expert_count] f32 */
+    bool normalize;                     /* divide a row's weights by their sum */
+};
+
+/* out[place] = in[rows[place]]: every expert's inputs behind one another. */
+struct experts_gather_args {
+    float *out;      /* [row_count * used_count, dim] f32 */
+    const float *in; /* [row_count, dim] f32 */
+    const struct expert_routes *routes;
+    uint32_t dim;
+};
+
+/* out[place] = in[place] x weights[expert of the place]^T, as matmul does it. out is not in. */
+struct experts_matmul_args {
+    float *out;                   /* [row_count * used_count, out_dim] f32 */
+    const float *in;              /* [row_count * used_count, in_dim] f32 */
+    const struct tensor *weights; /* [expert_count] tensors [out_dim, in_dim] of one dtype */
+    const struct expert_routes *routes;
+};
+
+/* out = residual + (sum over ranks, best first, of weight * in[place] + sigmoid(gate) * shared). */
+struct experts_combine_args {
+    float *out;               /* [row_count, dim] f32; may be residual */
+    const float *in;          /* [row_count * used_count, dim] f32 */
+    const float *residual;    /* [row_count, dim] f32 */
+    const float *shared;      /* [row_count, dim] f32 of the expert that all rows use, or NULL */
+    const float *shared_gate; /* [row_count] f32, where there is `shared` */
+    const struct expert_routes *routes;
+    uint32_t dim;
+};
+
 struct backend_ops {
     const char *name;
     void (*close)(struct backend *be);
@@ -190,6 +241,10 @@ struct backend_ops {
     void (*attention_merge)(struct backend *be, const struct attention_merge_args *args);
     void (*gated_activation)(struct backend *be, const struct gated_activation_args *args);
     void (*gather_rows)(struct backend *be, const struct gather_rows_args *args);
+    void (*experts_route)(struct backend *be, const struct experts_route_args *args);
+    void (*experts_gather)(struct backend *be, const struct experts_gather_args *args);
+    void (*experts_matmul)(struct backend *be, const struct experts_matmul_args *args);
+    void (*experts_combine)(struct backend *be, const struct experts_combine_args *args);
 };
 
 /* A backend embeds this as its first member. */

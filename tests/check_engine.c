@@ -248,8 +248,11 @@ static void being_preempted_does_not_matter(void **state)
     }
 }
 
+/* Made anew for each architecture: a dense one, and both that route rows to experts, where the
+ * neighbours decide which rows are multiplied together. */
 int main(void)
 {
+    static const char *const archs[] = {"llama", "qwen2moe", "qwen3moe"};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_solo_run_can_be_repeated),
         cmocka_unit_test(neighbours_do_not_matter),
@@ -260,5 +263,12 @@ int main(void)
         cmocka_unit_test(the_number_of_threads_does_not_matter),
         cmocka_unit_test(being_preempted_does_not_matter),
     };
-    return cmocka_run_group_tests_name("engine invariance", tests, make_expected, NULL);
+    int failed = 0;
+    for (size_t i = 0; i < sizeof archs / sizeof archs[0]; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "engine invariance, %s", archs[i]);
+        engine_rig_set_arch(archs[i]);
+        failed += cmocka_run_group_tests_name(name, tests, make_expected, NULL);
+    }
+    return failed;
 }

@@ -101,6 +101,8 @@ static void wide_subject(struct subject *subject, const char *arch, enum dtype d
     subject->options.dim = 256;
     subject->options.head_dim = 64;
     subject->options.ffn_dim = 256;
+    subject->options.expert_ffn_dim = 256;
+    subject->options.shared_ffn_dim = 256;
     subject->options.dtype = dtype;
     subject->options.output_dtype = dtype;
 }
@@ -306,7 +308,7 @@ static void check_on_every_isa(struct subject *subject, const struct plan *plans
 
 static void check_long_sequence(const struct plan *plans, size_t plan_count)
 {
-    static const char *const archs[] = {"llama", "qwen2", "qwen3"};
+    static const char *const archs[] = {"llama", "qwen2", "qwen3", "qwen2moe", "qwen3moe"};
     for (size_t i = 0; i < sizeof archs / sizeof archs[0]; i++) {
         struct subject subject;
         micro_subject(&subject, archs[i]);
@@ -351,12 +353,10 @@ static void blocks_leave_no_trace(void **state)
     check_long_sequence(plans, sizeof plans / sizeof plans[0]);
 }
 
-static void neighbours_leave_no_trace(void **state)
+/* The subject, which this opens and closes, among every number of neighbours. */
+static void check_among_neighbours(struct subject *subject)
 {
-    (void)state;
-    struct subject subject;
-    micro_subject(&subject, "qwen3");
-    open_subject(&subject, SHORT_TOKENS / 2);
+    open_subject(subject, SHORT_TOKENS / 2);
     static const uint32_t chunks[] = {1, 7, 0};
     struct plan plans[NEIGHBOURS_MAX];
     char names[NEIGHBOURS_MAX][64];
@@ -365,15 +365,56 @@ static void neighbours_leave_no_trace(void **state)
                  chunks[i % 3]);
         plans[i] = (struct plan){names[i], chunks[i % 3], i + 1, 1 + i % 3, 16, true};
     }
-    check_on_every_isa(&subject, plans, NEIGHBOURS_MAX);
-    close_subject(&subject);
+    check_on_every_isa(subject, plans, NEIGHBOURS_MAX);
+    close_subject(subject);
+}
+
+static void neighbours_leave_no_trace(void **state)
+{
+    (void)state;
+    struct subject subject;
+    micro_subject(&subject, "qwen3");
+    check_among_neighbours(&subject);
+}
+
+/* Neighbours decide how many rows an expert gets in a step, and where among them one stands. */
+static void neighbours_at_the_same_experts_leave_no_trace(void **state)
+{
+    (void)state;
+    static const enum synth_router routers[] = {SYNTH_ROUTER_PLAIN, SYNTH_ROUTER_EQUAL,
+                                                SYNTH_ROUTER_PAIRS};
+    for (size_t i = 0; i < 2 * sizeof routers / sizeof routers[0]; i++) {
+        struct subject subject;
+        micro_subject(&subject, i % 2 == 0 ? "qwen2moe" : "qwen3moe");
+        subject.options.router = routers[i / 2];
+        subject.options.dtype = DTYPE_Q8_0;
+        check_among_neighbours(&subject);
+    }
+}
+
+static void any_number_of_experts_leaves_no_trace(void **state)
+{
+    (void)state;
+    static const uint32_t counts[][2] = {{1, 1}, {8, 1}, {4, 4}, {64, 8}};
+    static const struct plan plans[] = {
+        {"chunks of 1", 1, 0, 1, 16, false},
+        {"chunks of 7 among 6, 2 threads", 7, 6, 2, 16, true},
+        {"whole, 3 threads", 0, 0, 3, 16, false},
+    };
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        struct subject subject;
+        micro_subject(&subject, i % 2 == 0 ? "qwen2moe" : "qwen3moe");
+        subject.options.expert_count = counts[i][0];
+        subject.options.expert_used_count = counts[i][1];
+        open_subject(&subject, 2 * SHORT_TOKENS);
+        check_on_every_isa(&subject, plans, sizeof plans / sizeof plans[0]);
+        close_subject(&subject);
+    }
 }
 
 /* Few rows and many rows may take different kernels; every weight type must hide which. */
-static void every_weight_type_hides_how_it_was_run(void **state)
+static void check_every_weight_type(const char *const archs[3])
 {
-    (void)state;
-    static const char *const archs[] = {"llama", "qwen2", "qwen3"};
     static const struct plan plans[] = {
         {"chunks of 1", 1, 0, 1, 16, false},
         {"chunks of 7, 3 threads", 7, 0, 3, 16, true},
@@ -386,6 +427,18 @@ static void every_weight_type_hides_how_it_was_run(void **state)
         check_on_every_isa(&subject, plans, sizeof plans / sizeof plans[0]);
         close_subject(&subject);
     }
+}
+
+static void every_weight_type_hides_how_it_was_run(void **state)
+{
+    (void)state;
+    check_every_weight_type((const char *const[]){"llama", "qwen2", "qwen3"});
+}
+
+static void every_weight_type_hides_how_its_experts_were_run(void **state)
+{
+    (void)state;
+    check_every_weight_type((const char *const[]){"qwen2moe", "qwen3moe", "qwen2moe"});
 }
 
 static void every_kv_type_hides_how_it_was_run(void **state)
@@ -443,14 +496,13 @@ static float *logits_behind_prefix(const struct subject *subject, uint32_t share
     return logits;
 }
 
-static void a_shared_prefix_leaves_no_trace(void **state)
+static void check_shared_prefixes(const char *arch)
 {
-    (void)state;
     static const uint32_t shared[] = {16, 32, 100, 256, 299};
     enum isa isas[ISA_AUTO];
     uint32_t isa_count = list_isas(isas);
     struct subject subject;
-    micro_subject(&subject, "llama");
+    micro_subject(&subject, arch);
     open_subject(&subject, LONG_TOKENS);
     for (uint32_t i = 0; i < isa_count; i++) {
         subject.isa_max = isas[i];
@@ -463,6 +515,13 @@ static void a_shared_prefix_leaves_no_trace(void **state)
         free(expected);
     }
     close_subject(&subject);
+}
+
+static void a_shared_prefix_leaves_no_trace(void **state)
+{
+    (void)state;
+    check_shared_prefixes("llama");
+    check_shared_prefixes("qwen2moe");
 }
 
 static void logits_come_only_for_the_rows_asked_for(void **state)
@@ -512,6 +571,20 @@ static void the_plan_states_the_bytes_of_every_buffer(void **state)
     uint64_t floor = activations * 16 * 4 + 2ull * 8 * 320 * 4 + host;
     uint64_t byte_count = forward_bytes(&params, &options);
     assert_true(byte_count >= floor && byte_count < floor + 2048);
+
+    /* With experts: scores, three numbers a choice, a row of the model a choice, and the wider of
+     * all used experts and the shared one. */
+    params.ffn_dim = 0;
+    params.expert_count = 6;
+    params.expert_used_count = 3;
+    params.expert_ffn_dim = 100;
+    params.shared_ffn_dim = 80;
+    activations = 2 * 64 + 2 * 64 + 2 * 32 + 2 * 300 + 2 * 8 + 6 + 3 * 3 + 3 * 64 + 64 + 1;
+    floor = activations * 16 * 4 + 6ull * 4 + 2ull * 8 * 320 * 4 + host;
+    byte_count = forward_bytes(&params, &options);
+    assert_true(byte_count >= floor && byte_count < floor + 2048);
+    params.shared_ffn_dim = 400;
+    assert_int_equal(forward_bytes(&params, &options), byte_count + 2ull * 100 * 16 * 4);
 }
 
 int main(void)
@@ -523,8 +596,11 @@ int main(void)
         cmocka_unit_test(threads_leave_no_trace),
         cmocka_unit_test(blocks_leave_no_trace),
         cmocka_unit_test(neighbours_leave_no_trace),
+        cmocka_unit_test(neighbours_at_the_same_experts_leave_no_trace),
+        cmocka_unit_test(any_number_of_experts_leaves_no_trace),
         cmocka_unit_test(a_shared_prefix_leaves_no_trace),
         cmocka_unit_test(every_weight_type_hides_how_it_was_run),
+        cmocka_unit_test(every_weight_type_hides_how_its_experts_were_run),
         cmocka_unit_test(every_kv_type_hides_how_it_was_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

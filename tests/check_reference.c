@@ -22,7 +22,7 @@ enum {
 
 static const double f32_tolerance = 1e-5;
 static const double trained_tolerance = 1e-5;
-static const char *const archs[] = {"llama", "qwen2", "qwen3"};
+static const char *const archs[] = {"llama", "qwen2", "qwen3", "qwen2moe", "qwen3moe"};
 
 static void *zeroed(size_t count, size_t bytes)
 {
@@ -194,6 +194,66 @@ static void head_shapes_out_of_the_ordinary_agree(void **state)
         options.head_count = rows[i].head_count;
         options.kv_head_count = rows[i].kv_head_count;
         options.head_dim = rows[i].head_dim;
+        compare(&options);
+    }
+}
+
+static const char *const expert_archs[] = {"qwen2moe", "qwen3moe"};
+
+static void every_weight_type_agrees_in_experts(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 2 * DTYPE_COUNT; i++) {
+        struct synth_options options;
+        preset(&options, expert_archs[i % 2]);
+        options.dim = 256;
+        options.head_dim = 64;
+        options.expert_ffn_dim = 256;
+        options.shared_ffn_dim = 512;
+        options.dtype = (enum dtype)(i / 2);
+        options.output_dtype = options.dtype;
+        compare(&options);
+    }
+}
+
+static void expert_shapes_and_routers_out_of_the_ordinary_agree(void **state)
+{
+    (void)state;
+    const struct {
+        uint32_t expert_count;
+        uint32_t used_count;
+        uint32_t expert_ffn_dim;
+        uint32_t shared_ffn_dim;
+        enum synth_router router;
+    } rows[] = {
+        {1, 1, 33, 1, SYNTH_ROUTER_PLAIN},   {4, 4, 48, 80, SYNTH_ROUTER_PLAIN},
+        {64, 8, 16, 40, SYNTH_ROUTER_PLAIN}, {8, 1, 48, 80, SYNTH_ROUTER_PLAIN},
+        {6, 2, 48, 80, SYNTH_ROUTER_EQUAL}, /* four experts without a row */
+        {6, 1, 48, 80, SYNTH_ROUTER_EQUAL}, /* all rows on one */
+        {8, 3, 48, 80, SYNTH_ROUTER_PAIRS}, /* the last of three is always one of two equals */
+    };
+    for (size_t i = 0; i < 2 * sizeof rows / sizeof rows[0]; i++) {
+        struct synth_options options;
+        preset(&options, expert_archs[i % 2]);
+        options.expert_count = rows[i / 2].expert_count;
+        options.expert_used_count = rows[i / 2].used_count;
+        options.expert_ffn_dim = rows[i / 2].expert_ffn_dim;
+        options.shared_ffn_dim = rows[i / 2].shared_ffn_dim;
+        options.router = rows[i / 2].router;
+        compare(&options);
+    }
+}
+
+/* The shape of the trained mixture of experts that the demonstration uses. */
+static void a_small_mixture_of_experts_agrees(void **state)
+{
+    (void)state;
+    static const enum dtype dtypes[] = {DTYPE_F32, DTYPE_F16, DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q4_K};
+    for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++) {
+        struct synth_options options;
+        assert_true(synth_model_preset(&options, "tiny-moe"));
+        options.dtype = dtypes[i];
+        options.output_dtype = dtypes[i];
         compare(&options);
     }
 }
@@ -469,6 +529,9 @@ int main(void)
         cmocka_unit_test(every_family_agrees_under_every_rope_scaling),
         cmocka_unit_test(every_weight_type_agrees),
         cmocka_unit_test(head_shapes_out_of_the_ordinary_agree),
+        cmocka_unit_test(every_weight_type_agrees_in_experts),
+        cmocka_unit_test(expert_shapes_and_routers_out_of_the_ordinary_agree),
+        cmocka_unit_test(a_small_mixture_of_experts_agrees),
         cmocka_unit_test(trained_models_in_f32_are_reproduced),
         cmocka_unit_test(keys_and_values_in_f16_change_no_clear_choice),
         cmocka_unit_test(trained_models_in_other_types_stay_close),

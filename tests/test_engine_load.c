@@ -190,7 +190,6 @@ static void clients_on_many_threads_get_the_answers_of_solo_runs(void **state)
 
 static void the_engine_thread_allocates_nothing(void **state)
 {
-    (void)state;
     if (!COUNTS_ALLOCATIONS) {
         skip();
     }
@@ -201,6 +200,7 @@ static void the_engine_thread_allocates_nothing(void **state)
     free(memory);
     assert_int_equal(atomic_exchange(&engine_allocations, 0), 1); /* the counter counts */
 
+    engine_rig_set_arch(*state);
     struct engine_rig rig;
     /* A pool that is too small for what comes: admission, preemption, chunks, forks. */
     engine_rig_open(&rig, FLAGS("--threads", "1", "--kv-cache-memory-bytes", "40960",
@@ -234,6 +234,7 @@ static void the_engine_thread_allocates_nothing(void **state)
     assert_true(engine_stats(rig.engine)->preemptions > 0);
     engine_rig_expect_empty(&rig);
     engine_rig_close(&rig);
+    engine_rig_set_arch("llama");
     assert_int_equal(atomic_load(&engine_allocations), 0);
 }
 
@@ -241,7 +242,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clients_on_many_threads_get_the_answers_of_solo_runs),
-        cmocka_unit_test(the_engine_thread_allocates_nothing),
+        cmocka_unit_test_prestate(the_engine_thread_allocates_nothing, (void *)"llama"),
+        cmocka_unit_test_prestate(the_engine_thread_allocates_nothing, (void *)"qwen2moe"),
     };
     return cmocka_run_group_tests_name("engine load", tests, NULL, NULL);
 }

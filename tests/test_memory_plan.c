@@ -131,6 +131,29 @@ static void totals_add_up_and_grow_with_what_is_asked(void **state)
     finish(&c);
 }
 
+/* A row that uses 4 experts has 4 inputs, 4 outputs and 4 times the width between. */
+static void experts_count_for_as_many_as_a_row_uses(void **state)
+{
+    (void)state;
+    struct plan_case c;
+    start(&c);
+    c.params.ffn_dim = 0;
+    c.params.expert_count = 32;
+    c.params.expert_used_count = 2;
+    c.params.expert_ffn_dim = 96;
+    assert_int_equal(make(&c, UINT64_C(1) << 40), OK);
+    uint64_t two = c.plan.totals.workspace_bytes;
+    c.params.expert_used_count = 4;
+    assert_int_equal(make(&c, UINT64_C(1) << 40), OK);
+    uint64_t rows = c.config.max_num_batched_tokens;
+    uint64_t more = rows * 2 * (64 + 2 * 96 + 3) * sizeof(float);
+    assert_int_equal(c.plan.totals.workspace_bytes, two + more);
+    c.params.shared_ffn_dim = 96;
+    assert_int_equal(make(&c, UINT64_C(1) << 40), OK);
+    assert_int_equal(c.plan.totals.workspace_bytes, two + more + rows * 65 * sizeof(float));
+    finish(&c);
+}
+
 static void impossible_settings_are_refused_by_name_and_number(void **state)
 {
     (void)state;
@@ -183,6 +206,7 @@ int main(void)
         cmocka_unit_test(a_given_pool_is_taken_as_it_is),
         cmocka_unit_test(slots_never_exceed_32_bits),
         cmocka_unit_test(totals_add_up_and_grow_with_what_is_asked),
+        cmocka_unit_test(experts_count_for_as_many_as_a_row_uses),
         cmocka_unit_test(impossible_settings_are_refused_by_name_and_number),
         cmocka_unit_test(a_block_of_one_token_still_needs_two),
         cmocka_unit_test(this_machine_has_memory),

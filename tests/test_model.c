@@ -188,6 +188,94 @@ static void head_counts_that_do_not_divide_are_refused(void **state)
                                  WORDS("attention.value_length is 8", "16"));
 }
 
+static void the_numbers_of_experts_are_those_of_the_file(void **state)
+{
+    (void)state;
+    struct model_fixture fixture;
+    model_fixture_start(&fixture, "qwen2moe");
+    model_fixture_remove_key(&fixture, "feed_forward_length"); /* says nothing of the experts */
+    model_fixture_open_valid(&fixture);
+    const struct model_params *params = &fixture.model.params;
+    assert_int_equal(params->expert_count, fixture.options.expert_count);
+    assert_int_equal(params->expert_used_count, fixture.options.expert_used_count);
+    assert_int_equal(params->expert_ffn_dim, fixture.options.expert_ffn_dim);
+    assert_int_equal(params->shared_ffn_dim, fixture.options.shared_ffn_dim);
+    assert_int_equal(params->ffn_dim, 0);
+    model_fixture_finish(&fixture);
+
+    /* Without lengths of their own the experts of a row are as long as one dense layer. */
+    model_fixture_start(&fixture, "qwen2moe");
+    model_fixture_remove_key(&fixture, "expert_feed_forward_length");
+    model_fixture_remove_key(&fixture, "expert_shared_feed_forward_length");
+    model_fixture_parse(&fixture);
+    struct model_params read;
+    assert_int_equal(model_read_params(&read, &fixture.file, &fixture.err), OK);
+    assert_int_equal(read.expert_ffn_dim, fixture.options.ffn_dim / 2);
+    assert_int_equal(read.shared_ffn_dim, fixture.options.ffn_dim);
+    model_fixture_finish(&fixture);
+}
+
+static void numbers_of_experts_out_of_range_are_refused(void **state)
+{
+    (void)state;
+    const struct {
+        const char *suffix;
+        uint32_t value;
+        const char *word;
+        const char *other_word;
+    } rows[] = {
+        {"expert_count", 0, "is 0", "1024"},
+        {"expert_count", 1025, "1025", "1024"},
+        {"expert_count", 1, "expert_used_count is 2", "1 and 1"},
+        {"expert_used_count", 0, "is 0", "1 and 6"},
+        {"expert_used_count", 7, "is 7", "1 and 6"},
+        {"expert_feed_forward_length", 0, "is 0", "131072"},
+        {"expert_feed_forward_length", 131073, "131073", "131072"},
+        {"expert_shared_feed_forward_length", 0, "is 0", "131072"},
+        {"expert_shared_feed_forward_length", UINT32_MAX, "4294967295", "131072"},
+        {"expert_gating_func", 2, "is 2", "0 and 1"},
+        {"expert_group_count", 4, "is 4", "0 and 1"},
+        {"leading_dense_block_count", 1, "is 1", "0 and 0"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct model_fixture fixture;
+        model_fixture_start(&fixture, "qwen2moe");
+        model_fixture_set_u32(&fixture, rows[i].suffix, rows[i].value);
+        model_fixture_expect_refusal(&fixture, ERR_FORMAT,
+                                     WORDS("qwen2moe.", rows[i].word, rows[i].other_word));
+    }
+    struct model_fixture fixture;
+    model_fixture_start(&fixture, "qwen3moe");
+    model_fixture_set_u32(&fixture, "expert_count", 100);
+    model_fixture_set_u32(&fixture, "expert_used_count", 65);
+    model_fixture_expect_refusal(&fixture, ERR_FORMAT,
+                                 WORDS("qwen3moe.expert_used_count is 65", "1 and 64"));
+    model_fixture_start(&fixture, "qwen3moe");
+    model_fixture_set_f32(&fixture, "expert_weights_scale", 2.5f);
+    model_fixture_expect_refusal(&fixture, ERR_FORMAT,
+                                 WORDS("qwen3moe.expert_weights_scale is 2.5"));
+    model_fixture_start(&fixture, "qwen3moe");
+    model_fixture_set_u32(&fixture, "expert_gating_func", 1); /* softmax, which it is */
+    model_fixture_set_f32(&fixture, "expert_weights_scale", 1.0f);
+    model_fixture_open_valid(&fixture);
+    model_fixture_finish(&fixture);
+}
+
+static void numbers_of_experts_that_are_absent_are_named(void **state)
+{
+    (void)state;
+    static const char *const required[] = {"expert_count", "expert_used_count",
+                                           "expert_feed_forward_length",
+                                           "expert_shared_feed_forward_length"};
+    for (size_t i = 0; i < sizeof required / sizeof required[0]; i++) {
+        struct model_fixture fixture;
+        model_fixture_start(&fixture, "qwen2moe");
+        model_fixture_remove_key(&fixture, "feed_forward_length");
+        model_fixture_remove_key(&fixture, required[i]);
+        model_fixture_expect_refusal(&fixture, ERR_FORMAT, WORDS("qwen2moe.", required[i]));
+    }
+}
+
 static void experts_are_refused_by_count(void **state)
 {
     (void)state;
@@ -400,6 +488,9 @@ int main(void)
         cmocka_unit_test(a_required_key_that_is_absent_is_named),
         cmocka_unit_test(a_key_of_another_type_is_named),
         cmocka_unit_test(head_counts_that_do_not_divide_are_refused),
+        cmocka_unit_test(the_numbers_of_experts_are_those_of_the_file),
+        cmocka_unit_test(numbers_of_experts_out_of_range_are_refused),
+        cmocka_unit_test(numbers_of_experts_that_are_absent_are_named),
         cmocka_unit_test(experts_are_refused_by_count),
         cmocka_unit_test(a_part_of_a_split_model_is_refused_by_count),
         cmocka_unit_test(a_vocabulary_of_another_length_is_refused),

@@ -80,6 +80,55 @@ static void architectures_have_their_own_tensors(void **state)
     }
 }
 
+static void experts_have_their_own_tensors(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct synth_options options = preset("micro");
+        struct made made;
+        options.arch = i == 0 ? "qwen2moe" : "qwen3moe";
+        options.dtype = DTYPE_Q8_0;
+        options.expert_ffn_dim = 96;
+        make(&made, &options);
+        assert_int_equal(made.file.tensor_count, 2 + 2 * (10 + (i == 0 ? 3 + 4 : 2)));
+        assert_shape(&made, "blk.1.ffn_gate_inp.weight", 6, 64);
+        assert_int_equal(tensor_of(&made, "blk.1.ffn_gate_inp.weight")->tensor.dtype, DTYPE_F32);
+        const struct tensor *down = &tensor_of(&made, "blk.0.ffn_down_exps.weight")->tensor;
+        assert_int_equal(down->dtype, DTYPE_Q8_0);
+        assert_int_equal(down->dim_count, 3);
+        assert_int_equal(down->shape[0], 6);
+        assert_int_equal(down->shape[1], 64);
+        assert_int_equal(down->shape[2], 96);
+        assert_int_equal(gguf_find_tensor(&made.file, "blk.0.attn_v.bias") != NULL, i == 0);
+        assert_int_equal(gguf_find_tensor(&made.file, "blk.0.ffn_up_shexp.weight") != NULL, i == 0);
+        assert_null(gguf_find_tensor(&made.file, "blk.0.ffn_up.weight"));
+        drop(&made);
+    }
+}
+
+static void routers_tie_where_asked_to(void **state)
+{
+    (void)state;
+    struct synth_options options = preset("micro");
+    struct made made;
+    options.arch = "qwen3moe";
+    for (int router = SYNTH_ROUTER_PLAIN; router <= SYNTH_ROUTER_PAIRS; router++) {
+        options.router = (enum synth_router)router;
+        make(&made, &options);
+        const float *rows = tensor_of(&made, "blk.0.ffn_gate_inp.weight")->tensor.data;
+        assert_int_equal(rows[0] == 0.0f, router == SYNTH_ROUTER_EQUAL);
+        uint32_t same_as_second = 0;
+        uint32_t same_as_third = 0;
+        for (int i = 0; i < 64; i++) {
+            same_as_second += rows[i] == rows[64 + i] ? 1 : 0;
+            same_as_third += rows[i] == rows[128 + i] ? 1 : 0;
+        }
+        assert_int_equal(same_as_second == 64, router != SYNTH_ROUTER_PLAIN);
+        assert_int_equal(same_as_third == 64, router == SYNTH_ROUTER_EQUAL);
+        drop(&made);
+    }
+}
+
 static void every_weight_type_is_the_same_model_up_to_rounding(void **state)
 {
     (void)state;
@@ -363,6 +412,15 @@ static void impossible_options_are_refused(void **state)
     options.kv_head_count = 3;
     assert_null(synth_model_bytes(&options, &byte_count));
     options = preset("micro");
+    options.arch = "qwen2moe";
+    options.expert_used_count = 7;
+    assert_null(synth_model_bytes(&options, &byte_count));
+    options.expert_used_count = 0;
+    assert_null(synth_model_bytes(&options, &byte_count));
+    options.expert_used_count = 1;
+    options.shared_ffn_dim = 0;
+    assert_null(synth_model_bytes(&options, &byte_count));
+    options = preset("micro");
     options.arch = "gpt9";
     assert_null(synth_model_bytes(&options, &byte_count));
     options = preset("micro");
@@ -375,6 +433,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(architectures_have_their_own_tensors),
+        cmocka_unit_test(experts_have_their_own_tensors),
+        cmocka_unit_test(routers_tie_where_asked_to),
         cmocka_unit_test(every_weight_type_is_the_same_model_up_to_rounding),
         cmocka_unit_test(rows_that_do_not_fit_fall_back),
         cmocka_unit_test(the_seed_decides_the_bytes),

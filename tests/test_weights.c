@@ -15,10 +15,15 @@ static void every_family_opens_with_its_own_flags(void **state)
         enum rope_style style;
         bool bias;
         bool norm;
+        bool experts;
+        bool shared;
+        bool normalize;
     } rows[] = {
-        {"llama", ROPE_NEIGHBOURS, false, false},
-        {"qwen2", ROPE_HALVES, true, false},
-        {"qwen3", ROPE_HALVES, false, true},
+        {"llama", ROPE_NEIGHBOURS, false, false, false, false, false},
+        {"qwen2", ROPE_HALVES, true, false, false, false, false},
+        {"qwen3", ROPE_HALVES, false, true, false, false, false},
+        {"qwen2moe", ROPE_HALVES, true, false, true, true, false},
+        {"qwen3moe", ROPE_HALVES, false, true, true, false, true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct model_fixture fixture;
@@ -34,6 +39,12 @@ static void every_family_opens_with_its_own_flags(void **state)
         assert_int_equal(last->v_bias.data != NULL, rows[i].bias);
         assert_int_equal(last->q_norm.data != NULL, rows[i].norm);
         assert_int_equal(last->k_norm.data != NULL, rows[i].norm);
+        assert_int_equal(params->expert_count, rows[i].experts ? 6 : 0);
+        assert_int_equal(params->expert_normalize, rows[i].normalize);
+        assert_int_equal(last->router.data != NULL, rows[i].experts);
+        assert_int_equal(last->expert_gate != NULL, rows[i].experts);
+        assert_int_equal(last->shared_down.data != NULL, rows[i].shared);
+        assert_int_equal(last->ffn_up.data != NULL, !rows[i].experts);
         model_fixture_finish(&fixture);
     }
 }
@@ -81,6 +92,123 @@ static void every_tensor_is_bound_to_the_bytes_of_its_name(void **state)
     model_fixture_finish(&fixture);
 }
 
+/* Every expert is a matrix of its own, which lies behind the one before. */
+static void experts_are_bound_one_by_one(void **state)
+{
+    (void)state;
+    struct model_fixture fixture;
+    model_fixture_start(&fixture, "qwen2moe");
+    model_fixture_open_valid(&fixture);
+    const struct model_layer *layer = &fixture.model.layers[1];
+    const struct synth_options *options = &fixture.options;
+    const struct {
+        const char *name;
+        const struct tensor *bound;
+        uint64_t matrices;
+        uint64_t rows;
+        uint64_t values;
+    } rows[] = {
+        {"blk.1.ffn_gate_inp.weight", &layer->router, 1, options->expert_count, options->dim},
+        {"blk.1.ffn_gate_exps.weight", layer->expert_gate, options->expert_count,
+         options->expert_ffn_dim, options->dim},
+        {"blk.1.ffn_up_exps.weight", layer->expert_up, options->expert_count,
+         options->expert_ffn_dim, options->dim},
+        {"blk.1.ffn_down_exps.weight", layer->expert_down, options->expert_count, options->dim,
+         options->expert_ffn_dim},
+        {"blk.1.ffn_gate_shexp.weight", &layer->shared_gate, 1, options->shared_ffn_dim,
+         options->dim},
+        {"blk.1.ffn_up_shexp.weight", &layer->shared_up, 1, options->shared_ffn_dim, options->dim},
+        {"blk.1.ffn_down_shexp.weight", &layer->shared_down, 1, options->dim,
+         options->shared_ffn_dim},
+        {"blk.1.ffn_gate_inp_shexp.weight", &layer->shared_share, 1, 1, options->dim},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct gguf_tensor *stored = gguf_find_tensor(&fixture.file, rows[i].name);
+        assert_non_null(stored);
+        const float *bytes = stored->tensor.data;
+        for (uint64_t m = 0; m < rows[i].matrices; m++) {
+            const struct tensor *matrix = &rows[i].bound[m];
+            assert_ptr_equal(matrix->data, bytes + m * rows[i].rows * rows[i].values);
+            assert_int_equal(matrix->dim_count, 2);
+            assert_int_equal(matrix->shape[0], rows[i].rows);
+            assert_int_equal(matrix->shape[1], rows[i].values);
+        }
+    }
+    uint64_t byte_count = 0;
+    for (uint64_t i = 0; i < fixture.file.tensor_count; i++) {
+        byte_count += fixture.file.tensors[i].byte_count;
+    }
+    assert_int_equal(fixture.model.weight_bytes, byte_count);
+    assert_int_equal(fixture.model.parameter_count * sizeof(float), byte_count);
+    uint32_t each_layer = 9 + 1 + 3 * options->expert_count + 4;
+    assert_int_equal(model_fixture_imports(), 2 + options->layer_count * each_layer);
+    model_fixture_finish(&fixture);
+}
+
+/* The same matrix with its one row told. */
+static void the_share_of_the_shared_expert_may_be_a_matrix(void **state)
+{
+    (void)state;
+    struct model_fixture fixture;
+    model_fixture_start(&fixture, "qwen2moe");
+    model_fixture_set_tensor(&fixture, "blk.0.ffn_gate_inp_shexp.weight", DTYPE_F16, 2,
+                             (uint64_t[]){1, fixture.options.dim});
+    model_fixture_open_valid(&fixture);
+    assert_int_equal(fixture.model.layers[0].shared_share.dim_count, 2);
+    model_fixture_finish(&fixture);
+}
+
+static void experts_of_another_shape_are_named_with_both_shapes(void **state)
+{
+    (void)state;
+    const struct {
+        const char *name;
+        uint32_t dim_count;
+        uint64_t shape[3];
+        const char *found;
+        const char *expected;
+    } rows[] = {
+        {"blk.0.ffn_gate_exps.weight", 3, {5, 48, 64}, "[5, 48, 64]", "[6, 48, 64]"},
+        {"blk.1.ffn_up_exps.weight", 3, {6, 64, 48}, "[6, 64, 48]", "[6, 48, 64]"},
+        {"blk.1.ffn_down_exps.weight", 3, {6, 64, 49}, "[6, 64, 49]", "[6, 64, 48]"},
+        {"blk.1.ffn_down_exps.weight", 2, {384, 48}, "[384, 48]", "[6, 64, 48]"},
+        {"blk.0.ffn_gate_inp.weight", 2, {7, 64}, "[7, 64]", "[6, 64]"},
+        {"blk.0.ffn_gate_inp_shexp.weight", 1, {63}, "[63]", "[1, 64]"},
+        {"blk.0.ffn_gate_inp_shexp.weight", 2, {2, 64}, "[2, 64]", "[1, 64]"},
+        {"blk.0.ffn_up_shexp.weight", 2, {81, 64}, "[81, 64]", "[80, 64]"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct model_fixture fixture;
+        model_fixture_start(&fixture, "qwen2moe");
+        model_fixture_set_tensor(&fixture, rows[i].name, DTYPE_F32, rows[i].dim_count,
+                                 rows[i].shape);
+        model_fixture_expect_refusal(&fixture, ERR_FORMAT,
+                                     WORDS(rows[i].name, rows[i].found, rows[i].expected));
+    }
+}
+
+/* A dense layer in a mixture, experts in a dense model, a shared expert where there is none. */
+static void parts_of_another_kind_of_model_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *arch;
+        const char *name;
+    } rows[] = {
+        {"llama", "blk.0.ffn_gate_inp.weight"},    {"qwen2", "blk.0.ffn_gate_exps.weight"},
+        {"qwen2moe", "blk.1.ffn_gate.weight"},     {"qwen3moe", "blk.0.ffn_up.bias"},
+        {"qwen3moe", "blk.1.ffn_up_shexp.weight"}, {"qwen2moe", "blk.0.attn_q_norm.weight"},
+        {"qwen2moe", "blk.0.ffn_gate_exps.bias"},  {"qwen3moe", "blk.0.exp_probs_b.bias"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct model_fixture fixture;
+        model_fixture_start(&fixture, rows[i].arch);
+        model_fixture_set_tensor(&fixture, rows[i].name, DTYPE_F32, 1, (uint64_t[]){64});
+        model_fixture_expect_refusal(&fixture, ERR_UNSUPPORTED,
+                                     WORDS("nothing in a", rows[i].arch, rows[i].name));
+    }
+}
+
 static void embedding_serves_as_output_when_tied(void **state)
 {
     (void)state;
@@ -113,8 +241,9 @@ static void an_unknown_architecture_is_refused_with_the_known_ones(void **state)
         struct model_fixture fixture;
         model_fixture_start(&fixture, "llama");
         model_fixture_set_string(&fixture, "general.architecture", names[i]);
-        model_fixture_expect_refusal(&fixture, ERR_UNSUPPORTED,
-                                     WORDS("general.architecture", "llama, qwen2, qwen3"));
+        model_fixture_expect_refusal(
+            &fixture, ERR_UNSUPPORTED,
+            WORDS("general.architecture", "llama, qwen2, qwen3, qwen2moe, qwen3moe"));
     }
     free(huge);
 
@@ -127,8 +256,8 @@ static void an_unknown_architecture_is_refused_with_the_known_ones(void **state)
 static void every_required_tensor_is_missed_by_name(void **state)
 {
     (void)state;
-    for (uint32_t i = 0; i < 3; i++) {
-        static const char *const archs[] = {"llama", "qwen2", "qwen3"};
+    for (uint32_t i = 0; i < 5; i++) {
+        static const char *const archs[] = {"llama", "qwen2", "qwen3", "qwen2moe", "qwen3moe"};
         struct model_fixture fixture;
         model_fixture_start(&fixture, archs[i]);
         uint64_t tensor_count = fixture.writer.tensor_count;
@@ -302,6 +431,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_family_opens_with_its_own_flags),
         cmocka_unit_test(every_tensor_is_bound_to_the_bytes_of_its_name),
+        cmocka_unit_test(experts_are_bound_one_by_one),
+        cmocka_unit_test(the_share_of_the_shared_expert_may_be_a_matrix),
+        cmocka_unit_test(experts_of_another_shape_are_named_with_both_shapes),
+        cmocka_unit_test(parts_of_another_kind_of_model_are_refused),
         cmocka_unit_test(embedding_serves_as_output_when_tied),
         cmocka_unit_test(an_unknown_architecture_is_refused_with_the_known_ones),
         cmocka_unit_test(every_required_tensor_is_missed_by_name),

@@ -26,7 +26,8 @@ static const struct option {
     size_t offset;
     const char *help;
 } option_table[] = {
-    {"--arch", VALUE_TEXT, offsetof(struct synth_options, arch), "llama, qwen2 or qwen3"},
+    {"--arch", VALUE_TEXT, offsetof(struct synth_options, arch),
+     "llama, qwen2, qwen3, qwen2moe or qwen3moe"},
     {"--type", VALUE_DTYPE, offsetof(struct synth_options, dtype), "of matrices: q4_0, q4_K, ..."},
     {"--output-type", VALUE_DTYPE, offsetof(struct synth_options, output_dtype),
      "of embedding and output; follows --type when that is given alone"},
@@ -37,6 +38,11 @@ static const struct option {
     {"--kv-heads", VALUE_U32, offsetof(struct synth_options, kv_head_count), NULL},
     {"--head-dim", VALUE_U32, offsetof(struct synth_options, head_dim), NULL},
     {"--ffn-dim", VALUE_U32, offsetof(struct synth_options, ffn_dim), NULL},
+    {"--experts", VALUE_U32, offsetof(struct synth_options, expert_count), NULL},
+    {"--experts-used", VALUE_U32, offsetof(struct synth_options, expert_used_count), NULL},
+    {"--expert-dim", VALUE_U32, offsetof(struct synth_options, expert_ffn_dim), NULL},
+    {"--shared-dim", VALUE_U32, offsetof(struct synth_options, shared_ffn_dim),
+     "of the expert that all rows use: qwen2moe"},
     {"--vocab", VALUE_U32, offsetof(struct synth_options, vocab_count), NULL},
     {"--context", VALUE_U32, offsetof(struct synth_options, context), NULL},
     {"--tied", VALUE_BOOL, offsetof(struct synth_options, tied), "0 or 1: no output matrix"},
@@ -52,7 +58,8 @@ static const char *const rope_names[] = {"plain", "linear", "yarn", "llama3"};
 static void print_usage(void)
 {
     fprintf(stderr, "usage: tool_synth_gguf OUT [--preset NAME] [options]\n"
-                    "  --preset        micro, tiny, qwen2.5-0.5b, qwen3-0.6b or llama-3.2-1b\n");
+                    "  --preset        micro, tiny, tiny-moe, qwen2.5-0.5b, qwen3-0.6b, "
+                    "llama-3.2-1b,\n                  qwen1.5-moe-a2.7b or qwen3-30b-a3b\n");
     for (size_t i = 0; i < sizeof option_table / sizeof option_table[0]; i++) {
         const char *help = option_table[i].help;
         fprintf(stderr, "  %-15s %s\n", option_table[i].flag, help != NULL ? help : "a number");

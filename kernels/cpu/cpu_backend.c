@@ -4,6 +4,7 @@
 #include "kernels/cpu/cpu_backend.h"
 
 #include "kernels/cpu/cpu_attention.h"
+#include "kernels/cpu/cpu_experts.h"
 #include "kernels/cpu/cpu_matmul.h"
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/cpu/populate.h"
@@ -282,6 +283,79 @@ static void cpu_gather_rows(struct backend *be, const struct gather_rows_args *a
     }
 }
 
+/* ---- mixtures of experts ---- */
+
+static void experts_route_rows(void *context, uint32_t item, uint32_t worker)
+{
+    (void)worker;
+    const struct row_loop *loop = context;
+    for (uint32_t row = first_row(loop, item); row < end_row(loop, item); row++) {
+        cpu_experts_choose(loop->args, row);
+    }
+}
+
+static void cpu_route_experts(struct backend *be, const struct experts_route_args *args)
+{
+    const struct expert_routes *routes = args->routes;
+    assert(routes->used_count > 0 && routes->used_count <= routes->expert_count);
+    for_rows(cpu_of(be), args, routes->row_count, routes->expert_count * routes->used_count,
+             experts_route_rows);
+    cpu_experts_sort(routes);
+}
+
+static void experts_gather_rows(void *context, uint32_t item, uint32_t worker)
+{
+    (void)worker;
+    const struct row_loop *loop = context;
+    const struct experts_gather_args *args = loop->args;
+    for (uint32_t place = first_row(loop, item); place < end_row(loop, item); place++) {
+        memcpy(args->out + (size_t)place * args->dim,
+               args->in + (size_t)args->routes->rows[place] * args->dim,
+               args->dim * sizeof *args->out);
+    }
+}
+
+static void cpu_gather_experts(struct backend *be, const struct experts_gather_args *args)
+{
+    for_rows(cpu_of(be), args, args->routes->row_count * args->routes->used_count, args->dim,
+             experts_gather_rows);
+}
+
+/* An expert without rows costs one comparison: its weights are not touched. */
+static void cpu_matmul_experts(struct backend *be, const struct experts_matmul_args *args)
+{
+    size_t in_dim = tensor_row_values(args->weights);
+    size_t out_dim = tensor_row_count(args->weights);
+    uint32_t first = 0;
+    for (uint32_t expert = 0; expert < args->routes->expert_count; expert++) {
+        uint32_t end = args->routes->ends[expert];
+        if (end > first) {
+            cpu_matmul(be, &(struct matmul_args){
+                               .out = args->out + first * out_dim,
+                               .in = args->in + first * in_dim,
+                               .weight = &args->weights[expert],
+                               .row_count = end - first,
+                           });
+        }
+        first = end;
+    }
+}
+
+static void experts_combine_rows(void *context, uint32_t item, uint32_t worker)
+{
+    (void)worker;
+    const struct row_loop *loop = context;
+    for (uint32_t row = first_row(loop, item); row < end_row(loop, item); row++) {
+        cpu_experts_combine(loop->args, row);
+    }
+}
+
+static void cpu_combine_experts(struct backend *be, const struct experts_combine_args *args)
+{
+    for_rows(cpu_of(be), args, args->routes->row_count, args->dim * (args->routes->used_count + 2),
+             experts_combine_rows);
+}
+
 static const struct backend_ops CPU_BACKEND_OPS = {
     .name = "cpu",
     .close = cpu_close,
@@ -301,6 +375,10 @@ static const struct backend_ops CPU_BACKEND_OPS = {
     .attention_merge = cpu_merge,
     .gated_activation = cpu_gated_activation,
     .gather_rows = cpu_gather_rows,
+    .experts_route = cpu_route_experts,
+    .experts_gather = cpu_gather_experts,
+    .experts_matmul = cpu_matmul_experts,
+    .experts_combine = cpu_combine_experts,
 };
 
 enum status cpu_backend_open(struct backend **out, const struct backend_options *options,

@@ -13,6 +13,13 @@ enum {
     RIG_FLAGS_MAX = 40
 };
 
+static const char *model_arch = "llama";
+
+void engine_rig_set_arch(const char *arch)
+{
+    model_arch = arch;
+}
+
 static char *no_environment(const char *name)
 {
     (void)name;
@@ -23,6 +30,7 @@ static void write_model(char *path)
 {
     struct synth_options options;
     assert_true(synth_model_preset(&options, "micro"));
+    options.arch = model_arch;
     options.tied = false; /* so that a poisoned input token is not a poisoned logit of all */
     int descriptor = mkstemp(path);
     assert_true(descriptor >= 0);

@@ -22,6 +22,9 @@ struct engine_rig {
     char path[64];
 };
 
+/* The architecture of every model made from now on: "llama" unless set. A test sets it back. */
+void engine_rig_set_arch(const char *arch);
+
 /* What one choice came to. */
 struct rig_answer {
     uint32_t token_ids[RIG_TOKENS_MAX];

@@ -262,6 +262,108 @@ static void fake_gather_rows(struct backend *be, const struct gather_rows_args *
     }
 }
 
+/* places holds experts. By expert, among equals by row: every choice counts those before it. */
+static void sort_choices(const struct expert_routes *routes)
+{
+    uint32_t choice_count = routes->row_count * routes->used_count;
+    memset(routes->ends, 0, routes->expert_count * sizeof *routes->ends);
+    for (uint32_t i = 0; i < choice_count; i++) {
+        uint32_t place = 0;
+        for (uint32_t j = 0; j < choice_count; j++) {
+            bool before = routes->places[j] < routes->places[i] ||
+                          (j < i && routes->places[j] == routes->places[i]);
+            place += before ? 1 : 0;
+        }
+        routes->rows[place] = i;
+        for (uint32_t expert = routes->places[i]; expert < routes->expert_count; expert++) {
+            routes->ends[expert]++;
+        }
+    }
+    for (uint32_t place = 0; place < choice_count; place++) {
+        routes->places[routes->rows[place]] = place;
+        routes->rows[place] /= routes->used_count;
+    }
+}
+
+/* Highest score first, the lower index among equals; a choice weighs its rank + 1. */
+static void fake_experts_route(struct backend *be, const struct experts_route_args *args)
+{
+    fake_of(be);
+    const struct expert_routes *routes = args->routes;
+    assert(routes->used_count <= routes->expert_count);
+    for (size_t i = 0; i < (size_t)routes->row_count * routes->used_count; i++) {
+        uint32_t rank = (uint32_t)(i % routes->used_count);
+        const float *scores = &args->scores[i / routes->used_count * routes->expert_count];
+        const uint32_t *earlier = &routes->places[i - rank];
+        uint32_t best = routes->expert_count;
+        for (uint32_t expert = 0; expert < routes->expert_count; expert++) {
+            bool taken = false;
+            for (uint32_t r = 0; r < rank; r++) {
+                taken = taken || earlier[r] == expert;
+            }
+            if (!taken && (best == routes->expert_count || scores[expert] > scores[best])) {
+                best = expert;
+            }
+        }
+        routes->places[i] = best;
+        routes->weights[i] = (float)(rank + 1);
+    }
+    sort_choices(routes);
+}
+
+static void fake_experts_gather(struct backend *be, const struct experts_gather_args *args)
+{
+    fake_gather_rows(be, &(struct gather_rows_args){
+                             .out = args->out,
+                             .in = args->in,
+                             .rows = args->routes->rows,
+                             .row_count = args->routes->row_count * args->routes->used_count,
+                             .dim = args->dim,
+                         });
+}
+
+/* As of any weight, only the shape is seen; so that it matters which expert it was, its index is
+ * added. */
+static void fake_experts_matmul(struct backend *be, const struct experts_matmul_args *args)
+{
+    const struct expert_routes *routes = args->routes;
+    uint64_t in_dim = tensor_row_values(args->weights);
+    uint64_t out_dim = tensor_row_count(args->weights);
+    uint32_t expert = 0;
+    for (uint32_t place = 0; place < routes->row_count * routes->used_count; place++) {
+        while (place == routes->ends[expert]) {
+            expert++;
+        }
+        float *out = &args->out[place * out_dim];
+        fake_matmul(be, &(struct matmul_args){.out = out,
+                                              .in = &args->in[place * in_dim],
+                                              .weight = &args->weights[expert],
+                                              .row_count = 1});
+        for (uint64_t o = 0; o < out_dim; o++) {
+            out[o] = wrap(whole(out[o]) + expert);
+        }
+    }
+}
+
+static void fake_experts_combine(struct backend *be, const struct experts_combine_args *args)
+{
+    fake_of(be);
+    const struct expert_routes *routes = args->routes;
+    for (size_t i = 0; i < (size_t)routes->row_count * args->dim; i++) {
+        size_t row = i / args->dim;
+        uint64_t sum = whole(args->residual[i]);
+        for (uint32_t rank = 0; rank < routes->used_count; rank++) {
+            size_t choice = row * routes->used_count + rank;
+            sum += whole(routes->weights[choice]) *
+                   whole(args->in[(size_t)routes->places[choice] * args->dim + i % args->dim]);
+        }
+        if (args->shared != NULL) {
+            sum += whole(args->shared_gate[row]) * whole(args->shared[i]);
+        }
+        args->out[i] = wrap(sum);
+    }
+}
+
 static const struct backend_ops fake_ops = {
     .name = "fake",
     .close = fake_close,
@@ -281,6 +383,10 @@ static const struct backend_ops fake_ops = {
     .attention_merge = fake_attention_merge,
     .gated_activation = fake_gated_activation,
     .gather_rows = fake_gather_rows,
+    .experts_route = fake_experts_route,
+    .experts_gather = fake_experts_gather,
+    .experts_matmul = fake_experts_matmul,
+    .experts_combine = fake_experts_combine,
 };
 
 void fake_backend_init(struct fake_backend *fake)

@@ -6,11 +6,14 @@
 
 static const char *const path = "changed.gguf";
 
+static uint32_t import_count;
+
 static enum status take_weight(struct backend *be, struct tensor *weight, struct error *err)
 {
     (void)be;
     (void)weight;
     (void)err;
+    import_count++;
     return OK;
 }
 
@@ -20,6 +23,7 @@ static struct backend weight_backend = {.ops = &weight_ops};
 void model_fixture_start(struct model_fixture *fixture, const char *arch)
 {
     memset(fixture, 0, sizeof *fixture);
+    import_count = 0;
     assert_true(synth_model_preset(&fixture->options, "micro"));
     fixture->options.arch = arch;
     gguf_writer_init(&fixture->writer);
@@ -32,6 +36,11 @@ void model_fixture_finish(struct model_fixture *fixture)
     gguf_close(&fixture->file);
     free(fixture->bytes);
     gguf_writer_release(&fixture->writer);
+}
+
+uint32_t model_fixture_imports(void)
+{
+    return import_count;
 }
 
 static const char *key_of(const struct model_fixture *fixture, const char *suffix)

@@ -33,6 +33,9 @@ void model_fixture_set_string(struct model_fixture *fixture, const char *key, co
 void model_fixture_set_tensor(struct model_fixture *fixture, const char *name, enum dtype dtype,
                               uint32_t dim_count, const uint64_t *shape);
 
+/* How many weights the backend was given since start. */
+uint32_t model_fixture_imports(void);
+
 /* Writes the file and parses it; it must parse. open_valid opens the model, which must work. */
 void model_fixture_parse(struct model_fixture *fixture);
 void model_fixture_open_valid(struct model_fixture *fixture);

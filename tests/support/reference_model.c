@@ -23,12 +23,16 @@ struct reference_layer {
     struct matrix attention_norm, q, k, v, q_bias, k_bias, v_bias, q_norm, k_norm;
     struct matrix output, output_bias;
     struct matrix ffn_norm, gate, up, down, gate_bias, up_bias, down_bias;
+    struct matrix router, experts_gate, experts_up, experts_down; /* one expert below the other */
+    struct matrix shared_gate, shared_up, shared_down, shared_share;
 };
 
 struct reference_model {
     const struct gguf *file;
     char arch[32];
-    uint32_t layer_count, dim, heads, kv_heads, head_dim, ffn_dim, rotary_dim, vocab;
+    uint32_t layer_count, dim, heads, kv_heads, head_dim, rotary_dim, vocab;
+    uint32_t experts, experts_used; /* 0: a dense model */
+    bool normalize_experts;
     double epsilon;
     double *angles;   /* [rotary_dim / 2] radians per position */
     double magnitude; /* of cos and sin */
@@ -151,6 +155,14 @@ static void load_layers(struct reference_model *model)
             .gate_bias = load_layer(file, i, "ffn_gate.bias"),
             .up_bias = load_layer(file, i, "ffn_up.bias"),
             .down_bias = load_layer(file, i, "ffn_down.bias"),
+            .router = load_layer(file, i, "ffn_gate_inp.weight"),
+            .experts_gate = load_layer(file, i, "ffn_gate_exps.weight"),
+            .experts_up = load_layer(file, i, "ffn_up_exps.weight"),
+            .experts_down = load_layer(file, i, "ffn_down_exps.weight"),
+            .shared_gate = load_layer(file, i, "ffn_gate_shexp.weight"),
+            .shared_up = load_layer(file, i, "ffn_up_shexp.weight"),
+            .shared_down = load_layer(file, i, "ffn_down_shexp.weight"),
+            .shared_share = load_layer(file, i, "ffn_gate_inp_shexp.weight"),
         };
     }
 }
@@ -164,12 +176,14 @@ struct reference_model *reference_model_open(const struct gguf *file)
     model->file = file;
     model->layer_count = (uint32_t)number(model, "block_count", 0.0);
     model->dim = (uint32_t)number(model, "embedding_length", 0.0);
-    model->ffn_dim = (uint32_t)number(model, "feed_forward_length", 0.0);
     model->heads = (uint32_t)number(model, "attention.head_count", 0.0);
     model->kv_heads = (uint32_t)number(model, "attention.head_count_kv", model->heads);
     model->head_dim =
         (uint32_t)number(model, "attention.key_length", (double)model->dim / model->heads);
     model->rotary_dim = (uint32_t)number(model, "rope.dimension_count", model->head_dim);
+    model->experts = (uint32_t)number(model, "expert_count", 0.0);
+    model->experts_used = (uint32_t)number(model, "expert_used_count", 0.0);
+    model->normalize_experts = strcmp(model->arch, "qwen3moe") == 0;
     model->epsilon = number(model, "attention.layer_norm_rms_epsilon", 0.0);
     model->embedding = load(file, "token_embd.weight");
     model->output_norm = load(file, "output_norm.weight");
@@ -186,10 +200,32 @@ void reference_model_close(struct reference_model *model)
     for (uint32_t i = 0; i < model->layer_count; i++) {
         struct reference_layer *l = &model->layers[i];
         struct matrix *all[] = {
-            &l->attention_norm, &l->q,        &l->k,         &l->v,      &l->q_bias,
-            &l->k_bias,         &l->v_bias,   &l->q_norm,    &l->k_norm, &l->output,
-            &l->output_bias,    &l->ffn_norm, &l->gate,      &l->up,     &l->down,
-            &l->gate_bias,      &l->up_bias,  &l->down_bias,
+            &l->attention_norm,
+            &l->q,
+            &l->k,
+            &l->v,
+            &l->q_bias,
+            &l->k_bias,
+            &l->v_bias,
+            &l->q_norm,
+            &l->k_norm,
+            &l->output,
+            &l->output_bias,
+            &l->ffn_norm,
+            &l->gate,
+            &l->up,
+            &l->down,
+            &l->gate_bias,
+            &l->up_bias,
+            &l->down_bias,
+            &l->router,
+            &l->experts_gate,
+            &l->experts_up,
+            &l->experts_down,
+            &l->shared_gate,
+            &l->shared_up,
+            &l->shared_down,
+            &l->shared_share,
         };
         for (size_t j = 0; j < sizeof all / sizeof all[0]; j++) {
             free(all[j]->values);
@@ -326,28 +362,96 @@ static void attention_layer(const struct reference_model *model,
     free(values);
 }
 
+static double sigmoid(double x)
+{
+    return 1.0 / (1.0 + exp(-x));
+}
+
+/* x += share * down(silu(gate in) * up in). Biases may be NULL or absent. */
+static void add_ffn(double *x, double share, const double *in, const struct matrix *gate,
+                    const struct matrix *up, const struct matrix *down,
+                    const struct reference_layer *biases)
+{
+    double *gated = zeroed(gate->rows, sizeof(double));
+    double *raised = zeroed(up->rows, sizeof(double));
+    double *out = zeroed(down->rows, sizeof(double));
+    product(gated, gate, in, biases ? &biases->gate_bias : NULL);
+    product(raised, up, in, biases ? &biases->up_bias : NULL);
+    for (uint64_t i = 0; i < gate->rows; i++) {
+        gated[i] = gated[i] * sigmoid(gated[i]) * raised[i];
+    }
+    product(out, down, gated, biases ? &biases->down_bias : NULL);
+    for (uint64_t i = 0; i < down->rows; i++) {
+        x[i] += share * out[i];
+    }
+    free(gated);
+    free(raised);
+    free(out);
+}
+
+/* Expert `index` of those that stand one below the other. */
+static struct matrix expert_of(const struct reference_model *model, const struct matrix *all,
+                               uint32_t index)
+{
+    uint64_t rows = all->rows / model->experts;
+    return (struct matrix){all->values + index * rows * all->columns, rows, all->columns};
+}
+
+/* The softmax of the router's scores, then of the experts not chosen yet the likeliest, the first
+ * of equals, as often as experts are used. */
+static void add_experts(const struct reference_model *model, const struct reference_layer *layer,
+                        double *x, const double *in)
+{
+    double *likely = zeroed(model->experts, sizeof(double));
+    uint32_t *chosen = zeroed(model->experts_used, sizeof(uint32_t));
+    product(likely, &layer->router, in, NULL);
+    double total = 0.0;
+    for (uint32_t i = 0; i < model->experts; i++) {
+        likely[i] = exp(likely[i]);
+        total += likely[i];
+    }
+    double chosen_total = 0.0;
+    double *weights = zeroed(model->experts_used, sizeof(double));
+    for (uint32_t rank = 0; rank < model->experts_used; rank++) {
+        for (uint32_t i = 1; i < model->experts; i++) {
+            chosen[rank] = likely[i] > likely[chosen[rank]] ? i : chosen[rank];
+        }
+        weights[rank] = likely[chosen[rank]] / total;
+        chosen_total += weights[rank];
+        likely[chosen[rank]] = -1.0; /* below every likelihood: not again */
+    }
+    for (uint32_t rank = 0; rank < model->experts_used; rank++) {
+        struct matrix gate = expert_of(model, &layer->experts_gate, chosen[rank]);
+        struct matrix up = expert_of(model, &layer->experts_up, chosen[rank]);
+        struct matrix down = expert_of(model, &layer->experts_down, chosen[rank]);
+        double share = model->normalize_experts ? weights[rank] / chosen_total : weights[rank];
+        add_ffn(x, share, in, &gate, &up, &down, NULL);
+    }
+    free(likely);
+    free(chosen);
+    free(weights);
+}
+
 static void ffn_layer(const struct reference_model *model, const struct reference_layer *layer,
                       double *x, uint32_t token_count)
 {
     double *normed = zeroed(model->dim, sizeof(double));
-    double *gate = zeroed(model->ffn_dim, sizeof(double));
-    double *up = zeroed(model->ffn_dim, sizeof(double));
     for (uint32_t t = 0; t < token_count; t++) {
         double *row = x + (uint64_t)t * model->dim;
         norm(normed, row, &layer->ffn_norm, model->epsilon);
-        product(gate, &layer->gate, normed, &layer->gate_bias);
-        product(up, &layer->up, normed, &layer->up_bias);
-        for (uint32_t i = 0; i < model->ffn_dim; i++) {
-            gate[i] = gate[i] / (1.0 + exp(-gate[i])) * up[i];
+        if (model->experts == 0) {
+            add_ffn(row, 1.0, normed, &layer->gate, &layer->up, &layer->down, layer);
+            continue;
         }
-        product(normed, &layer->down, gate, &layer->down_bias);
-        for (uint32_t i = 0; i < model->dim; i++) {
-            row[i] += normed[i];
+        add_experts(model, layer, row, normed);
+        if (layer->shared_share.values != NULL) {
+            double share = 0.0;
+            product(&share, &layer->shared_share, normed, NULL);
+            add_ffn(row, sigmoid(share), normed, &layer->shared_gate, &layer->shared_up,
+                    &layer->shared_down, NULL);
         }
     }
     free(normed);
-    free(gate);
-    free(up);
 }
 
 void reference_model_run(const struct reference_model *model, const uint32_t *token_ids,

@@ -45,6 +45,9 @@ static float spread_of(const struct synth_options *options, const struct gguf_wr
     if (name_has(tensor, ".bias")) {
         return 0.5f;
     }
+    if (name_has(tensor, "ffn_gate_inp.") && options->router == SYNTH_ROUTER_EQUAL) {
+        return 0.0f;
+    }
     float spread = 1.0f / sqrtf((float)tensor->dims[0]);
     float residual_gain = 4.0f / sqrtf(2.0f * (float)options->layer_count);
     if (name_has(tensor, "attn_output")) {
@@ -75,7 +78,8 @@ static void make_row(void *context, const struct gguf_writer_tensor *tensor, uin
     for (uint64_t i = 0; i < tensor->name_bytes; i++) {
         state = mix(state ^ (unsigned char)tensor->name[i]);
     }
-    state = mix(state ^ row);
+    bool router = name_has(tensor, "ffn_gate_inp.");
+    state = mix(state ^ (router && options->router == SYNTH_ROUTER_PAIRS ? row / 2 : row));
     float spread = spread_of(options, tensor);
     float middle = name_has(tensor, "norm") ? 1.0f : 0.0f;
     for (uint64_t i = 0; i < value_count; i++) {
@@ -121,6 +125,15 @@ static void add_matrix(struct gguf_writer *writer, const struct synth_options *o
                          (uint64_t[2]){rows, row_values}, make_row, (void *)options);
 }
 
+/* One matrix an expert. */
+static void add_experts(struct gguf_writer *writer, const struct synth_options *options,
+                        const char *name, uint64_t rows, uint64_t row_values)
+{
+    gguf_writer_add_rows(writer, name, dtype_for_row(options->dtype, row_values), 3,
+                         (uint64_t[3]){options->expert_count, rows, row_values}, make_row,
+                         (void *)options);
+}
+
 static void add_vector(struct gguf_writer *writer, const struct synth_options *options,
                        const char *name, uint64_t values)
 {
@@ -139,6 +152,48 @@ static struct layer_name layer_tensor(uint32_t layer, const char *part)
     return name;
 }
 
+static bool has_experts(const struct synth_options *options)
+{
+    return strcmp(options->arch, "qwen2moe") == 0 || strcmp(options->arch, "qwen3moe") == 0;
+}
+
+/* The first letters decide: "qwen2" has what belongs to qwen2moe too. */
+static bool is_of(const struct synth_options *options, const char *family)
+{
+    return strncmp(options->arch, family, strlen(family)) == 0;
+}
+
+static void add_layer_experts(struct gguf_writer *writer, const struct synth_options *o,
+                              uint32_t layer)
+{
+    add_matrix(writer, o, layer_tensor(layer, "ffn_gate_inp.weight").text, DTYPE_F32,
+               o->expert_count, o->dim);
+    add_experts(writer, o, layer_tensor(layer, "ffn_gate_exps.weight").text, o->expert_ffn_dim,
+                o->dim);
+    add_experts(writer, o, layer_tensor(layer, "ffn_up_exps.weight").text, o->expert_ffn_dim,
+                o->dim);
+    add_experts(writer, o, layer_tensor(layer, "ffn_down_exps.weight").text, o->dim,
+                o->expert_ffn_dim);
+    if (is_of(o, "qwen2")) {
+        add_vector(writer, o, layer_tensor(layer, "ffn_gate_inp_shexp.weight").text, o->dim);
+        add_matrix(writer, o, layer_tensor(layer, "ffn_gate_shexp.weight").text, o->dtype,
+                   o->shared_ffn_dim, o->dim);
+        add_matrix(writer, o, layer_tensor(layer, "ffn_up_shexp.weight").text, o->dtype,
+                   o->shared_ffn_dim, o->dim);
+        add_matrix(writer, o, layer_tensor(layer, "ffn_down_shexp.weight").text, o->dtype, o->dim,
+                   o->shared_ffn_dim);
+    }
+}
+
+static void add_layer_ffn(struct gguf_writer *writer, const struct synth_options *o, uint32_t layer)
+{
+    add_matrix(writer, o, layer_tensor(layer, "ffn_gate.weight").text, o->dtype, o->ffn_dim,
+               o->dim);
+    add_matrix(writer, o, layer_tensor(layer, "ffn_up.weight").text, o->dtype, o->ffn_dim, o->dim);
+    add_matrix(writer, o, layer_tensor(layer, "ffn_down.weight").text, o->dtype, o->dim,
+               o->ffn_dim);
+}
+
 static void add_layer(struct gguf_writer *writer, const struct synth_options *o, uint32_t layer)
 {
     uint64_t q_dim = (uint64_t)o->head_count * o->head_dim;
@@ -147,7 +202,7 @@ static void add_layer(struct gguf_writer *writer, const struct synth_options *o,
         const char *part;
         uint64_t rows; /* 0: a vector */
         uint64_t values;
-        const char *only_arch; /* NULL: all */
+        const char *family; /* NULL: all */
     } parts[] = {
         {"attn_norm.weight", 0, o->dim, NULL},
         {"attn_q.weight", q_dim, o->dim, NULL},
@@ -160,13 +215,10 @@ static void add_layer(struct gguf_writer *writer, const struct synth_options *o,
         {"attn_k_norm.weight", 0, o->head_dim, "qwen3"},
         {"attn_output.weight", o->dim, q_dim, NULL},
         {"ffn_norm.weight", 0, o->dim, NULL},
-        {"ffn_gate.weight", o->ffn_dim, o->dim, NULL},
-        {"ffn_up.weight", o->ffn_dim, o->dim, NULL},
-        {"ffn_down.weight", o->dim, o->ffn_dim, NULL},
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         struct layer_name name = layer_tensor(layer, parts[i].part);
-        if (parts[i].only_arch != NULL && strcmp(parts[i].only_arch, o->arch) != 0) {
+        if (parts[i].family != NULL && !is_of(o, parts[i].family)) {
             continue;
         }
         if (parts[i].rows == 0) {
@@ -174,6 +226,11 @@ static void add_layer(struct gguf_writer *writer, const struct synth_options *o,
         } else {
             add_matrix(writer, o, name.text, o->dtype, parts[i].rows, parts[i].values);
         }
+    }
+    if (has_experts(o)) {
+        add_layer_experts(writer, o, layer);
+    } else {
+        add_layer_ffn(writer, o, layer);
     }
 }
 
@@ -250,6 +307,14 @@ static void add_metadata(struct gguf_writer *writer, const struct synth_options 
     add_arch_f32(writer, options, "rope.freq_base", options->rope_theta);
     add_arch_u32(writer, options, "rope.dimension_count", options->head_dim);
     add_arch_u32(writer, options, "vocab_size", options->vocab_count);
+    if (has_experts(options)) {
+        add_arch_u32(writer, options, "expert_count", options->expert_count);
+        add_arch_u32(writer, options, "expert_used_count", options->expert_used_count);
+        add_arch_u32(writer, options, "expert_feed_forward_length", options->expert_ffn_dim);
+    }
+    if (strcmp(options->arch, "qwen2moe") == 0) {
+        add_arch_u32(writer, options, "expert_shared_feed_forward_length", options->shared_ffn_dim);
+    }
     add_rope_scaling(writer, options);
     bool llama = strcmp(options->arch, "llama") == 0;
     synth_vocab_add(writer, options->vocab_count, options->spm, llama ? "llama-bpe" : "qwen2",
@@ -270,6 +335,10 @@ static const struct preset {
       .kv_head_count = 2,
       .head_dim = 16,
       .ffn_dim = 160,
+      .expert_count = 6,
+      .expert_used_count = 2,
+      .expert_ffn_dim = 48,
+      .shared_ffn_dim = 80,
       .vocab_count = SYNTH_VOCAB_MIN,
       .context = 512,
       .dtype = DTYPE_F32,
@@ -287,6 +356,27 @@ static const struct preset {
       .kv_head_count = 2,
       .head_dim = 32,
       .ffn_dim = 768,
+      .vocab_count = 2048,
+      .context = 2048,
+      .dtype = DTYPE_Q8_0,
+      .output_dtype = DTYPE_Q8_0,
+      .tied = true,
+      .rope_theta = 10000.0f,
+      .norm_epsilon = 1e-5f,
+      .rope_factor = 4.0f,
+      .rope_original = 512}},
+    {"tiny-moe",
+     {.arch = "qwen2moe",
+      .layer_count = 3,
+      .dim = 256,
+      .head_count = 4,
+      .kv_head_count = 2,
+      .head_dim = 64,
+      .ffn_dim = 512,
+      .expert_count = 8,
+      .expert_used_count = 2,
+      .expert_ffn_dim = 256,
+      .shared_ffn_dim = 256,
       .vocab_count = 2048,
       .context = 2048,
       .dtype = DTYPE_Q8_0,
@@ -348,6 +438,45 @@ static const struct preset {
       .rope = SYNTH_ROPE_LLAMA3,
       .rope_factor = 32.0f,
       .rope_original = 8192}},
+    {"qwen1.5-moe-a2.7b",
+     {.arch = "qwen2moe",
+      .layer_count = 24,
+      .dim = 2048,
+      .head_count = 16,
+      .kv_head_count = 16,
+      .head_dim = 128,
+      .ffn_dim = 5632,
+      .expert_count = 60,
+      .expert_used_count = 4,
+      .expert_ffn_dim = 1408,
+      .shared_ffn_dim = 5632,
+      .vocab_count = 151936,
+      .context = 8192,
+      .dtype = DTYPE_Q8_0,
+      .output_dtype = DTYPE_Q8_0,
+      .rope_theta = 1e6f,
+      .norm_epsilon = 1e-6f,
+      .rope_factor = 4.0f,
+      .rope_original = 8192}},
+    {"qwen3-30b-a3b",
+     {.arch = "qwen3moe",
+      .layer_count = 48,
+      .dim = 2048,
+      .head_count = 32,
+      .kv_head_count = 4,
+      .head_dim = 128,
+      .ffn_dim = 6144,
+      .expert_count = 128,
+      .expert_used_count = 8,
+      .expert_ffn_dim = 768,
+      .vocab_count = 151936,
+      .context = 40960,
+      .dtype = DTYPE_Q4_K,
+      .output_dtype = DTYPE_Q6_K,
+      .rope_theta = 1e6f,
+      .norm_epsilon = 1e-6f,
+      .rope_factor = 4.0f,
+      .rope_original = 40960}},
 };
 
 bool synth_model_preset(struct synth_options *options, const char *name)
@@ -366,9 +495,18 @@ bool synth_model_preset(struct synth_options *options, const char *name)
 static const char *find_fault(const struct synth_options *options)
 {
     bool known = strcmp(options->arch, "llama") == 0 || strcmp(options->arch, "qwen2") == 0 ||
-                 strcmp(options->arch, "qwen3") == 0;
+                 strcmp(options->arch, "qwen3") == 0 || has_experts(options);
     if (!known) {
-        return "arch must be llama, qwen2 or qwen3";
+        return "arch must be llama, qwen2, qwen3, qwen2moe or qwen3moe";
+    }
+    if (has_experts(options) &&
+        (options->expert_used_count == 0 || options->expert_used_count > options->expert_count)) {
+        return "used experts must be 1 .. experts";
+    }
+    bool shared = strcmp(options->arch, "qwen2moe") == 0;
+    if ((has_experts(options) && options->expert_ffn_dim == 0) ||
+        (shared && options->shared_ffn_dim == 0)) {
+        return "no size of an expert may be 0";
     }
     if (options->layer_count == 0 || options->dim == 0 || options->ffn_dim == 0 ||
         options->context == 0 || options->kv_head_count == 0 || options->head_dim == 0) {

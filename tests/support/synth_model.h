@@ -21,14 +21,26 @@ enum synth_rope {
     SYNTH_ROPE_LLAMA3, /* as the tensor rope_freqs.weight */
 };
 
+/* Routers that random weights do not make. */
+enum synth_router {
+    SYNTH_ROUTER_PLAIN,
+    SYNTH_ROUTER_EQUAL, /* all scores are 0: every row takes the first experts */
+    SYNTH_ROUTER_PAIRS, /* experts 2i and 2i + 1 always have the same score */
+};
+
 struct synth_options {
-    const char *arch; /* "llama", "qwen2", "qwen3" */
+    const char *arch; /* "llama", "qwen2", "qwen3", "qwen2moe", "qwen3moe" */
     uint32_t layer_count;
     uint32_t dim;
     uint32_t head_count;
     uint32_t kv_head_count;
     uint32_t head_dim;
     uint32_t ffn_dim;
+    uint32_t expert_count; /* this and the next four: of architectures with experts only */
+    uint32_t expert_used_count;
+    uint32_t expert_ffn_dim;
+    uint32_t shared_ffn_dim; /* qwen2moe */
+    enum synth_router router;
     uint32_t vocab_count; /* at least SYNTH_VOCAB_MIN */
     uint32_t context;
     enum dtype dtype;        /* of the matrices, where their rows are whole blocks; else f16 */
@@ -53,8 +65,9 @@ enum {
     SYNTH_IM_END_FROM_END = 1, /* ends a turn: the file's eos_token_id is this one */
 };
 
-/* Starts from a preset: "micro" (2 layers of 64, milliseconds to make), "tiny" (4 layers of 256),
- * "qwen2.5-0.5b", "qwen3-0.6b", "llama-3.2-1b". False when there is none of that name. */
+/* Starts from a preset: "micro" (2 layers of 64, milliseconds to make; good for every arch), "tiny"
+ * (4 layers of 256), "tiny-moe", "qwen2.5-0.5b", "qwen3-0.6b", "llama-3.2-1b", "qwen1.5-moe-a2.7b",
+ * "qwen3-30b-a3b". False when there is none of that name. */
 bool synth_model_preset(struct synth_options *options, const char *name);
 
 /* Puts the whole model into a writer, from where tests may change it before it is written.
