@@ -50,6 +50,7 @@ static void open_machine(struct machine *machine, const struct gguf *file, enum 
     forward_rig_open(&machine->rig, file,
                      &(struct forward_rig_options){.thread_count = 2,
                                                    .isa_max = isa_max,
+                                                   .precision = PRECISION_F32,
                                                    .kv_dtype = kv_dtype,
                                                    .block_tokens = BLOCK_TOKENS,
                                                    .block_count = block_count,
