@@ -128,24 +128,22 @@ INLINE void add_quads_4(__m512i totals[][2], const uint8_t *group, const uint8_t
         return;
     }
     const __m512i low_words = _mm512_set1_epi16(15);
-#pragma GCC unroll 8
-    for (uint32_t unit = 0; unit < QUADS; unit++) {
-        uint32_t q = unit / 2;
-        uint32_t half = unit % 2;
-        __m512i four = load_unit(group, q, half);
-        __m512i even = _mm512_and_si512(four, low_words);
-        __m512i even_high = _mm512_and_si512(_mm512_srli_epi16(four, 4), low_words);
-        __m512i odd = _mm512_and_si512(_mm512_srli_epi16(four, 8), low_words);
-        __m512i odd_high = _mm512_srli_epi16(four, 12);
+#pragma GCC unroll 4
+    for (uint32_t q = 0; q < QUADS / 2; q++) {
+        __m512i a = load_unit(group, q, 0);
+        __m512i b = load_unit(group, q, 1);
+        /* The four nibbles of a word in turn: even and odd values of the low quad and the high. */
+#pragma GCC unroll 4
+        for (uint32_t plane = 0; plane < 4; plane++) {
+            __m512i a_codes = _mm512_and_si512(_mm512_srli_epi16(a, plane * 4), low_words);
+            __m512i b_codes = _mm512_and_si512(_mm512_srli_epi16(b, plane * 4), low_words);
+            uint32_t dword = 2 * q + plane / 2 + plane % 2 * QUADS;
 #pragma GCC unroll 6
-        for (uint32_t r = 0; r < rows; r++) {
-            const uint8_t *row = block + r * stride;
-            __m512i total = totals[r][half];
-            total = _mm512_dpwssd_epi32(total, even, input_dword(row, 2 * q));
-            total = _mm512_dpwssd_epi32(total, odd, input_dword(row, 2 * q + 1));
-            total = _mm512_dpwssd_epi32(total, even_high, input_dword(row, 2 * q + QUADS));
-            total = _mm512_dpwssd_epi32(total, odd_high, input_dword(row, 2 * q + QUADS + 1));
-            totals[r][half] = total;
+            for (uint32_t r = 0; r < rows; r++) {
+                __m512i input = input_dword(block + r * stride, dword);
+                totals[r][0] = _mm512_dpwssd_epi32(totals[r][0], a_codes, input);
+                totals[r][1] = _mm512_dpwssd_epi32(totals[r][1], b_codes, input);
+            }
         }
     }
 }
