@@ -255,11 +255,12 @@ static void log_start(const struct engine *engine)
               info->model_name, info->architecture, (unsigned long long)info->parameter_count,
               (unsigned long long)info->weight_bytes, info->vocab_count, info->isa_name);
     log_event(LOG_INFO, "memory_plan",
-              "%llu bytes: weights %llu and packed %llu, KV cache %llu (%u blocks of %u tokens), step %llu, "
+              "%llu bytes: weights %llu and packed %llu, KV cache %llu (%u blocks of %u tokens), "
+              "step %llu, "
               "requests %llu; requests of up to %u tokens",
               (unsigned long long)totals->total_bytes, (unsigned long long)totals->weight_bytes,
-              (unsigned long long)totals->packed_bytes,
-              (unsigned long long)totals->kv_bytes, totals->block_count, totals->block_tokens,
+              (unsigned long long)totals->packed_bytes, (unsigned long long)totals->kv_bytes,
+              totals->block_count, totals->block_tokens,
               (unsigned long long)totals->workspace_bytes,
               (unsigned long long)totals->request_bytes, totals->context_tokens);
     if (totals->context_tokens < asked) {
@@ -302,7 +303,8 @@ static enum status open_parts(struct engine *engine, struct error *err)
         status = copy_texts(engine, err);
     }
     if (status == OK) {
-        status = make_plan(&engine->plan, engine->config, &engine->model.params, &engine->file, err);
+        status =
+            make_plan(&engine->plan, engine->config, &engine->model.params, &engine->file, err);
     }
     if (status == OK) {
         status = open_cache(engine, err);

@@ -17,10 +17,10 @@ enum {
 };
 
 static const struct panel_shape SHAPES[PANEL_KIND_COUNT] = {
-    [PANEL_4F] = PANEL_SHAPE_4F,     [PANEL_8F] = PANEL_SHAPE_8F,
-    [PANEL_4FM] = PANEL_SHAPE_4FM,   [PANEL_8FM] = PANEL_SHAPE_8FM,
-    [PANEL_4KM] = PANEL_SHAPE_4KM,   [PANEL_8K] = PANEL_SHAPE_8K,
-    [PANEL_8KM] = PANEL_SHAPE_8KM,   [PANEL_8K16] = PANEL_SHAPE_8K16,
+    [PANEL_4F] = PANEL_SHAPE_4F,       [PANEL_8F] = PANEL_SHAPE_8F,
+    [PANEL_4FM] = PANEL_SHAPE_4FM,     [PANEL_8FM] = PANEL_SHAPE_8FM,
+    [PANEL_4KM] = PANEL_SHAPE_4KM,     [PANEL_8K] = PANEL_SHAPE_8K,
+    [PANEL_8KM] = PANEL_SHAPE_8KM,     [PANEL_8K16] = PANEL_SHAPE_8K16,
     [PANEL_8K16M] = PANEL_SHAPE_8K16M,
 };
 
@@ -67,8 +67,8 @@ bool panel_describe(struct panel_weight *out, const struct tensor *weight)
         .row_count = (uint32_t)row_count,
         .group_count = group_count,
         .panel_count = (uint32_t)((row_count + PANEL_ROWS - 1) / PANEL_ROWS),
-        .panel_bytes = (size_t)chunk_count * shape->header_bytes +
-                       (size_t)group_count * shape->group_bytes,
+        .panel_bytes =
+            (size_t)chunk_count * shape->header_bytes + (size_t)group_count * shape->group_bytes,
     };
     return true;
 }

@@ -186,10 +186,10 @@ static void split_iq4_xs(struct quant_split *out, const uint8_t *block)
 quant_split_fn quant_split_find(enum dtype dtype)
 {
     static const quant_split_fn SPLITS[DTYPE_COUNT] = {
-        [DTYPE_Q8_0] = split_q8_0,   [DTYPE_Q4_0] = split_q4_0,     [DTYPE_Q4_1] = split_q4_1,
-        [DTYPE_Q5_0] = split_q5_0,   [DTYPE_Q5_1] = split_q5_1,     [DTYPE_Q2_K] = split_q2_k,
-        [DTYPE_Q3_K] = split_q3_k,   [DTYPE_Q4_K] = split_q4_k,     [DTYPE_Q5_K] = split_q5_k,
-        [DTYPE_Q6_K] = split_q6_k,   [DTYPE_IQ4_NL] = split_iq4_nl, [DTYPE_IQ4_XS] = split_iq4_xs,
+        [DTYPE_Q8_0] = split_q8_0, [DTYPE_Q4_0] = split_q4_0,     [DTYPE_Q4_1] = split_q4_1,
+        [DTYPE_Q5_0] = split_q5_0, [DTYPE_Q5_1] = split_q5_1,     [DTYPE_Q2_K] = split_q2_k,
+        [DTYPE_Q3_K] = split_q3_k, [DTYPE_Q4_K] = split_q4_k,     [DTYPE_Q5_K] = split_q5_k,
+        [DTYPE_Q6_K] = split_q6_k, [DTYPE_IQ4_NL] = split_iq4_nl, [DTYPE_IQ4_XS] = split_iq4_xs,
     };
     return SPLITS[dtype];
 }

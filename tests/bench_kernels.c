@@ -269,8 +269,8 @@ static void bench_matmul(const struct bench *bench, enum dtype dtype, const char
     packed.use = TENSOR_PRODUCT;
     bool integer = strcmp(inputs, "f32") != 0;
     double peak = integer ? bench->byte_ops / (strcmp(inputs, "a16") == 0 ? 2 : 1) : bench->flops;
-    double byte_count = integer ? (double)backend_packed_bytes(&packed, PRECISION_A8)
-                                : (double)row_bytes * out_dim;
+    double byte_count =
+        integer ? (double)backend_packed_bytes(&packed, PRECISION_A8) : (double)row_bytes * out_dim;
     double seconds = time_matmul(bench, &args, inputs);
     report_peak(bench, name, seconds, byte_count, 2.0 * k_count * out_dim * row_count, peak);
     free(bytes);
@@ -417,7 +417,8 @@ static void bench_all(const struct bench *bench)
     }
     for (size_t d = 0; d < sizeof MAIN / sizeof MAIN[0]; d++) {
         for (size_t r = 0; r < sizeof ROWS / sizeof ROWS[0]; r++) {
-            for (uint32_t i = 0; i < (MAIN[d] == DTYPE_F32 || MAIN[d] == DTYPE_F16 ? 1u : 3u); i++) {
+            for (uint32_t i = 0; i < (MAIN[d] == DTYPE_F32 || MAIN[d] == DTYPE_F16 ? 1u : 3u);
+                 i++) {
                 bench_matmul(bench, MAIN[d], INPUTS[i], 2048, 8192, ROWS[r]);
             }
         }
@@ -427,6 +428,8 @@ static void bench_all(const struct bench *bench)
         bench_matmul(bench, DTYPE_Q8_0, INPUTS[i], 4864, 896, 1);
         bench_matmul(bench, DTYPE_Q8_0, INPUTS[i], 896, 4864, 16);
         bench_matmul(bench, DTYPE_Q8_0, INPUTS[i], 4864, 896, 16);
+        bench_matmul(bench, DTYPE_Q4_0, INPUTS[i], 896, 151936, 1);
+        bench_matmul(bench, DTYPE_Q4_0, INPUTS[i], 896, 151936, 16);
     }
     bench_attention(bench, &QWEN, DTYPE_F16, 1, 1, 8192);
     bench_attention(bench, &QWEN, DTYPE_F16, 16, 1, 4096);

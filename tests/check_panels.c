@@ -205,8 +205,7 @@ static void quantised_inputs(double *out, const float *in, uint32_t k_count, flo
 }
 
 /* Relative L2 errors over all outputs: against the integers' values, and against the floats. */
-static void measure_errors(const struct product *product, double *kernel_error,
-                           double *input_error)
+static void measure_errors(const struct product *product, double *kernel_error, double *input_error)
 {
     double kernel = 0;
     double input = 0;
@@ -287,8 +286,8 @@ static void check_in_place(struct product *product, enum isa isa)
     kernel_rig_free(aliased.residual);
 }
 
-static void check_product(enum dtype dtype, uint32_t k_count, uint32_t out_dim,
-                          enum tensor_use use, uint32_t row_count)
+static void check_product(enum dtype dtype, uint32_t k_count, uint32_t out_dim, enum tensor_use use,
+                          uint32_t row_count)
 {
     enum isa isas[3];
     uint32_t isa_count = kernel_rig_isas(isas);

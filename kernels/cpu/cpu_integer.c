@@ -134,8 +134,7 @@ enum status cpu_integer_import(struct cpu_integer *integer, struct tensor *weigh
         return error_set(err, ERR_MEMORY, "no memory for %zu bytes of packed weights", byte_count);
     }
     panels.panels = (uint8_t *)packed + PACKED_BYTES;
-    *packed =
-        (struct packed){.panels = panels, .wide = is_wide(weight, integer->precision)};
+    *packed = (struct packed){.panels = panels, .wide = is_wide(weight, integer->precision)};
     struct packing packing = {.panels = &packed->panels, .stored = weight};
     threads_parallel_for(integer->threads, panels.panel_count, pack_item, &packing);
     weight->packed = packed;

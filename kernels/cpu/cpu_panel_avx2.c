@@ -128,14 +128,13 @@ INLINE __m256 minimum_of(const uint8_t *chunk, const uint8_t *scales, uint32_t s
     }
     const uint8_t *minimums = scales + (size_t)shape.sub_count * PANEL_ROWS;
     __m256i codes = _mm256_cvtepu8_epi32(load_8(minimums + sub * PANEL_ROWS + row));
-    __m256 minimum = _mm256_mul_ps(load_f16(chunk + PANEL_ROWS * 2 + row * 2),
-                                   _mm256_cvtepi32_ps(codes));
+    __m256 minimum =
+        _mm256_mul_ps(load_f16(chunk + PANEL_ROWS * 2 + row * 2), _mm256_cvtepi32_ps(codes));
     return _mm256_sub_ps(_mm256_set1_ps(-0.0f), minimum); /* exactly -minimum */
 }
 
-INLINE void add_half(float *sums, const uint8_t *chunk, const uint8_t *group,
-                     const uint8_t *block, uint32_t half, const uint32_t rows,
-                     const struct panel_shape shape)
+INLINE void add_half(float *sums, const uint8_t *chunk, const uint8_t *group, const uint8_t *block,
+                     uint32_t half, const uint32_t rows, const struct panel_shape shape)
 {
     const uint8_t *scales = group + shape.codes_bytes;
     const uint32_t sub_quads = QUADS / shape.sub_count;
@@ -192,8 +191,8 @@ INLINE void add_tile(float *sums, const uint8_t *chunk, const uint8_t *block, ui
     }
 }
 
-INLINE void add_chunk(const struct cpu_panel_dot *args, const uint8_t *chunk,
-                      const uint8_t *inputs, uint32_t group_count, const struct panel_shape shape)
+INLINE void add_chunk(const struct cpu_panel_dot *args, const uint8_t *chunk, const uint8_t *inputs,
+                      uint32_t group_count, const struct panel_shape shape)
 {
     for (uint32_t row = 0; row < args->row_count; row += TILE_ROWS) {
         uint32_t left = args->row_count - row;
@@ -342,10 +341,9 @@ static void quantize(const struct cpu_panel_quantize *args)
 void cpu_panel_avx2_fill(struct cpu_ops *ops)
 {
     static const cpu_panel_dot_fn DOTS[PANEL_KIND_COUNT] = {
-        [PANEL_4F] = dot_4f,     [PANEL_8F] = dot_8f,   [PANEL_4FM] = dot_4fm,
-        [PANEL_8FM] = dot_8fm,   [PANEL_4KM] = dot_4km, [PANEL_8K] = dot_8k,
-        [PANEL_8KM] = dot_8km,   [PANEL_8K16] = dot_8k16,
-        [PANEL_8K16M] = dot_8k16m,
+        [PANEL_4F] = dot_4f,   [PANEL_8F] = dot_8f,     [PANEL_4FM] = dot_4fm,
+        [PANEL_8FM] = dot_8fm, [PANEL_4KM] = dot_4km,   [PANEL_8K] = dot_8k,
+        [PANEL_8KM] = dot_8km, [PANEL_8K16] = dot_8k16, [PANEL_8K16M] = dot_8k16m,
     };
     ops->panel_quantize_wide = quantize;
     for (int kind = 0; kind < PANEL_KIND_COUNT; kind++) {

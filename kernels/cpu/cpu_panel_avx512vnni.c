@@ -399,9 +399,8 @@ INLINE void quantize_group(uint8_t *block, const float *in, const struct cpu_pan
     const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
     __m512 a = _mm512_loadu_ps(in);
     __m512 b = _mm512_loadu_ps(in + HALF);
-    __m512i largest_bits =
-        _mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(a), magnitude),
-                         _mm512_and_si512(_mm512_castps_si512(b), magnitude));
+    __m512i largest_bits = _mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(a), magnitude),
+                                            _mm512_and_si512(_mm512_castps_si512(b), magnitude));
     int32_t bits = _mm512_reduce_max_epi32(largest_bits);
     float largest;
     memcpy(&largest, &bits, sizeof largest);

@@ -139,10 +139,9 @@ DOT(dot_8k16m, PANEL_8K16M)
 void cpu_panel_scalar_fill(struct cpu_ops *ops)
 {
     static const cpu_panel_dot_fn DOTS[PANEL_KIND_COUNT] = {
-        [PANEL_4F] = dot_4f,     [PANEL_8F] = dot_8f,   [PANEL_4FM] = dot_4fm,
-        [PANEL_8FM] = dot_8fm,   [PANEL_4KM] = dot_4km, [PANEL_8K] = dot_8k,
-        [PANEL_8KM] = dot_8km,   [PANEL_8K16] = dot_8k16,
-        [PANEL_8K16M] = dot_8k16m,
+        [PANEL_4F] = dot_4f,   [PANEL_8F] = dot_8f,     [PANEL_4FM] = dot_4fm,
+        [PANEL_8FM] = dot_8fm, [PANEL_4KM] = dot_4km,   [PANEL_8K] = dot_8k,
+        [PANEL_8KM] = dot_8km, [PANEL_8K16] = dot_8k16, [PANEL_8K16M] = dot_8k16m,
     };
     ops->panel_quantize_wide = quantize;
     ops->panel_quantize_bytes = NULL;
