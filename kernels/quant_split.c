@@ -102,7 +102,7 @@ static void add_bits(uint8_t *codes, const uint8_t *bytes, int shift, int mask, 
 static void split_q2_k(struct quant_split *out, const uint8_t *block)
 {
     for (int g = 0; g < 16; g++) {
-        out->scales[g] = block[g] & 15;
+        out->scales[g] = (int8_t)(block[g] & 15);
         out->minimums[g] = block[g] >> 4;
     }
     for (ptrdiff_t g = 0; g < 8; g++) {
@@ -134,7 +134,7 @@ static void split_k_header(struct quant_split *out, const uint8_t *block)
     out->scale = load_u16(block);
     out->minimum = load_u16(block + 2);
     for (int g = 0; g < 4; g++) {
-        out->scales[g] = scales[g] & 63;
+        out->scales[g] = (int8_t)(scales[g] & 63);
         out->minimums[g] = scales[g + 4] & 63;
         out->scales[g + 4] = (int8_t)((scales[g + 8] & 15) | ((scales[g] >> 6) << 4));
         out->minimums[g + 4] = (uint8_t)((scales[g + 8] >> 4) | ((scales[g + 4] >> 6) << 4));

@@ -387,8 +387,8 @@ static void the_largest_integer_sums_do_not_overflow(void **state)
         }
         struct backend *be = kernel_rig_backend(isas[i / 8], 2);
         import(be, &weight);
-        float *in = kernel_rig_alloc(2 * K * sizeof *in);
-        float *out = kernel_rig_alloc(2 * N * sizeof *out);
+        float *in = kernel_rig_alloc((size_t)2 * K * sizeof *in);
+        float *out = kernel_rig_alloc((size_t)2 * N * sizeof *out);
         for (size_t k = 0; k < K; k++) {
             in[k] = 32767.0f;
             in[K + k] = -32767.0f;
@@ -450,15 +450,15 @@ static void what_is_not_finite_spoils_its_row_and_no_other(void **state)
         struct backend *be = kernel_rig_backend(isas[i / 4], 2);
         import(be, &product.weight);
         run_product(be, &product, product.out, 0, 9, false);
-        float *out = kernel_rig_alloc(9 * 35 * sizeof *out);
+        float *out = kernel_rig_alloc(sizeof *out * 9 * 35);
         product.in[4 * 512 + 300] = BAD[i % 4];
         run_product(be, &product, out, 0, 9, false);
         for (size_t n = 0; n < 35; n++) {
             assert_true(isnan(out[4 * 35 + n]));
         }
-        assert_same_bits(&product, product.out, out, 4 * 35, isas[i / 4], "rows before");
-        assert_same_bits(&product, product.out + 5 * 35, out + 5 * 35, 4 * 35, isas[i / 4],
-                         "rows behind");
+        assert_same_bits(&product, product.out, out, (size_t)4 * 35, isas[i / 4], "rows before");
+        assert_same_bits(&product, product.out + (size_t)5 * 35, out + (size_t)5 * 35,
+                         (size_t)4 * 35, isas[i / 4], "rows behind");
         kernel_rig_free(out);
         close_product(&product);
     }

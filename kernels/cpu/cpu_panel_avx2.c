@@ -15,6 +15,7 @@
 enum {
     TILE_ROWS = 3,
     HALF = 16,
+    F16_BYTES = PANEL_ROWS * 2, /* of one factor of a panel's rows */
     LANES = 8,
     QUADS = PANEL_GROUP / 4,
     UNIT = 64,
@@ -116,7 +117,7 @@ INLINE __m256 step_of(const uint8_t *chunk, const uint8_t *scales, uint32_t sub,
     if (!shape.has_header) {
         return load_f16(scales + row * 2);
     }
-    __m256i codes = _mm256_cvtepi8_epi32(load_8(scales + sub * PANEL_ROWS + row));
+    __m256i codes = _mm256_cvtepi8_epi32(load_8(scales + (size_t)sub * PANEL_ROWS + row));
     return _mm256_mul_ps(load_f16(chunk + row * 2), _mm256_cvtepi32_ps(codes));
 }
 
@@ -124,12 +125,12 @@ INLINE __m256 minimum_of(const uint8_t *chunk, const uint8_t *scales, uint32_t s
                          const struct panel_shape shape)
 {
     if (!shape.has_header) {
-        return load_f16(scales + PANEL_ROWS * 2 + row * 2);
+        return load_f16(scales + F16_BYTES + row * 2);
     }
     const uint8_t *minimums = scales + (size_t)shape.sub_count * PANEL_ROWS;
-    __m256i codes = _mm256_cvtepu8_epi32(load_8(minimums + sub * PANEL_ROWS + row));
+    __m256i codes = _mm256_cvtepu8_epi32(load_8(minimums + (size_t)sub * PANEL_ROWS + row));
     __m256 minimum =
-        _mm256_mul_ps(load_f16(chunk + PANEL_ROWS * 2 + row * 2), _mm256_cvtepi32_ps(codes));
+        _mm256_mul_ps(load_f16(chunk + F16_BYTES + row * 2), _mm256_cvtepi32_ps(codes));
     return _mm256_sub_ps(_mm256_set1_ps(-0.0f), minimum); /* exactly -minimum */
 }
 
@@ -138,7 +139,7 @@ INLINE void add_half(float *sums, const uint8_t *chunk, const uint8_t *group, co
 {
     const uint8_t *scales = group + shape.codes_bytes;
     const uint32_t sub_quads = QUADS / shape.sub_count;
-    sums += half * HALF;
+    sums += (size_t)half * HALF;
     for (uint32_t sub = 0; sub < shape.sub_count; sub++) {
         __m256i totals[TILE_ROWS][2];
 #pragma GCC unroll 3
@@ -149,10 +150,11 @@ INLINE void add_half(float *sums, const uint8_t *chunk, const uint8_t *group, co
         add_quads(totals, group, block, half, sub * sub_quads, (sub + 1) * sub_quads, rows, shape);
 #pragma GCC unroll 2
         for (uint32_t i = 0; i < 2; i++) {
-            __m256 step = step_of(chunk, scales, sub, half * HALF + i * LANES, shape);
+            __m256 step =
+                step_of(chunk, scales, sub, (size_t)half * HALF + (size_t)i * LANES, shape);
 #pragma GCC unroll 3
             for (uint32_t r = 0; r < rows; r++) {
-                float *place = sums + (size_t)r * PANEL_ROWS + i * LANES;
+                float *place = sums + (size_t)r * PANEL_ROWS + (size_t)i * LANES;
                 __m256 scale = tail_float(block + (size_t)r * ROW_STRIDE,
                                           offsetof(struct cpu_panel_tail, scale));
                 __m256 total = _mm256_mul_ps(_mm256_cvtepi32_ps(totals[r][i]), scale);
@@ -163,9 +165,10 @@ INLINE void add_half(float *sums, const uint8_t *chunk, const uint8_t *group, co
     for (uint32_t sub = 0; shape.has_minimum && sub < shape.sub_count; sub++) {
         size_t offset = offsetof(struct cpu_panel_tail, sum) + sub * sizeof(float);
         for (uint32_t i = 0; i < 2; i++) {
-            __m256 minimum = minimum_of(chunk, scales, sub, half * HALF + i * LANES, shape);
+            __m256 minimum =
+                minimum_of(chunk, scales, sub, (size_t)half * HALF + (size_t)i * LANES, shape);
             for (uint32_t r = 0; r < rows; r++) {
-                float *place = sums + (size_t)r * PANEL_ROWS + i * LANES;
+                float *place = sums + (size_t)r * PANEL_ROWS + (size_t)i * LANES;
                 __m256 sum = tail_float(block + (size_t)r * ROW_STRIDE, offset);
                 _mm256_store_ps(place, _mm256_fmadd_ps(minimum, sum, _mm256_load_ps(place)));
             }
@@ -241,7 +244,7 @@ INLINE void dot(const struct cpu_panel_dot *args, const struct panel_shape shape
 {
     const uint8_t *chunk = args->panel;
     const uint8_t *inputs = args->inputs;
-    memset(args->sums, 0, args->row_count * PANEL_ROWS * sizeof *args->sums);
+    memset(args->sums, 0, (size_t)args->row_count * PANEL_ROWS * sizeof *args->sums);
     for (uint32_t g = 0; g < args->group_count; g += PANEL_CHUNK) {
         uint32_t left = args->group_count - g;
         add_chunk(args, chunk, inputs, left < PANEL_CHUNK ? left : PANEL_CHUNK, shape);

@@ -20,6 +20,7 @@
 enum {
     TILE_ROWS = 6,
     HALF = 16,
+    F16_BYTES = PANEL_ROWS * 2, /* of one factor of a panel's rows */
     QUADS = PANEL_GROUP / 4,
     UNIT = 64,
     AHEAD_4 = 9 << 10,  /* bytes; measured best */
@@ -164,7 +165,7 @@ INLINE __m512 step_of(const uint8_t *chunk, const uint8_t *scales, uint32_t sub,
     if (!shape.has_header) {
         return load_f16(scales + (size_t)half * HALF * 2);
     }
-    __m128i codes = load_bytes(scales + sub * PANEL_ROWS + half * HALF);
+    __m128i codes = load_bytes(scales + (size_t)sub * PANEL_ROWS + (size_t)half * HALF);
     return _mm512_mul_ps(load_f16(chunk + (size_t)half * HALF * 2),
                          _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(codes)));
 }
@@ -174,11 +175,11 @@ INLINE __m512 minimum_of(const uint8_t *chunk, const uint8_t *scales, uint32_t s
                          const struct panel_shape shape)
 {
     if (!shape.has_header) {
-        return load_f16(scales + PANEL_ROWS * 2 + (size_t)half * HALF * 2);
+        return load_f16(scales + F16_BYTES + (size_t)half * HALF * 2);
     }
     const uint8_t *minimums = scales + (size_t)shape.sub_count * PANEL_ROWS;
-    __m128i codes = load_bytes(minimums + sub * PANEL_ROWS + half * HALF);
-    return _mm512_mul_ps(load_f16(chunk + PANEL_ROWS * 2 + (size_t)half * HALF * 2),
+    __m128i codes = load_bytes(minimums + (size_t)sub * PANEL_ROWS + (size_t)half * HALF);
+    return _mm512_mul_ps(load_f16(chunk + F16_BYTES + (size_t)half * HALF * 2),
                          _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(codes)));
 }
 
@@ -322,10 +323,10 @@ INLINE void add_chunk(const struct cpu_panel_dot *args, const uint8_t *chunk, co
 INLINE void store_half(const struct cpu_panel_dot *args, uint32_t row, uint32_t half,
                        __mmask16 mask)
 {
-    size_t place = row * args->out_stride + half * HALF;
-    __m512 value = _mm512_load_ps(args->sums + (size_t)row * PANEL_ROWS + half * HALF);
+    size_t place = row * args->out_stride + (size_t)half * HALF;
+    __m512 value = _mm512_load_ps(args->sums + (size_t)row * PANEL_ROWS + (size_t)half * HALF);
     if (args->bias != NULL) {
-        value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(mask, args->bias + half * HALF));
+        value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(mask, args->bias + (size_t)half * HALF));
     }
     if (args->residual != NULL) {
         value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(mask, args->residual + place));

@@ -48,10 +48,10 @@ static void quantize_group(uint8_t *block, const float *in, const struct cpu_pan
         for (uint32_t k = 0; k < PANEL_GROUP; k++) {
             int32_t code = (int32_t)rintf(in[k] * inverse);
             codes[wide_place(k)] = (int16_t)code;
-            sums[k * args->sub_count / PANEL_GROUP] += code;
+            sums[args->sub_count == 2 && k >= PANEL_GROUP / 2] += code;
         }
     }
-    for (uint32_t sub = 0; sub < args->sub_count; sub++) {
+    for (uint32_t sub = 0; sub < 2; sub++) {
         tail.start[sub] = -args->code_offset * sums[sub];
         tail.sum[sub] = tail.scale * (float)sums[sub];
     }
