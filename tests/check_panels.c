@@ -454,7 +454,7 @@ static void what_is_not_finite_spoils_its_row_and_no_other(void **state)
         product.in[4 * 512 + 300] = BAD[i % 4];
         run_product(be, &product, out, 0, 9, false);
         for (size_t n = 0; n < 35; n++) {
-            assert_true(isnan(out[4 * 35 + n]));
+            assert_true(isnan(out[(size_t)4 * 35 + n]));
         }
         assert_same_bits(&product, product.out, out, (size_t)4 * 35, isas[i / 4], "rows before");
         assert_same_bits(&product, product.out + (size_t)5 * 35, out + (size_t)5 * 35,
