@@ -61,6 +61,7 @@ install-packages:
 # -O3 with a sanitizer takes the compiler minutes and tests nothing more.
 VECTOR_release := -O3
 $(OUT)/%_avx2.o:   CFLAGS += $(VECTOR_$(VARIANT)) -mavx2 -mfma -mf16c
+$(OUT)/%_avx512vnni.o: CFLAGS += $(VECTOR_$(VARIANT)) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c
 $(OUT)/%_avx512.o: CFLAGS += $(VECTOR_$(VARIANT)) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
 
 $(OUT)/%.o: %.c Makefile | install-packages

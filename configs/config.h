@@ -22,8 +22,9 @@ struct config {
     uint64_t max_model_len;  /* prompt + output; 0 = what the model was trained for */
 
     /* engine */
-    uint64_t threads; /* 0 = one per core this process may use */
-    char *isa;        /* auto, scalar, avx2, avx512 */
+    uint64_t threads;           /* 0 = one per core this process may use */
+    char *isa;                  /* auto, scalar, avx2, avx512 */
+    char *activation_precision; /* auto, f32, a16, a8 */
     uint64_t max_num_seqs;
     uint64_t max_num_batched_tokens;
     uint64_t max_chunk_tokens; /* most of one prompt in one step; 0 = the whole budget */

@@ -10,6 +10,7 @@
 #include "engine/engine_loop.h"
 #include "engine/engine_state.h"
 #include "engine/log.h"
+#include "engine/weights.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -28,6 +29,37 @@ static uint64_t file_weight_bytes(const struct gguf *file)
         total += file->tensors[i].byte_count; /* each lies in the file: the sum cannot overflow */
     }
     return total;
+}
+
+static enum status read_precision(const struct config *config, enum precision *out,
+                                  struct error *err)
+{
+    static const char *const names[] = {[PRECISION_AUTO] = "auto",
+                                        [PRECISION_F32] = "f32",
+                                        [PRECISION_A16] = "a16",
+                                        [PRECISION_A8] = "a8"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(config->activation_precision, names[i]) == 0) {
+            *out = (enum precision)i;
+            return OK;
+        }
+    }
+    return error_set(err, ERR_INVALID, "activation-precision is %s: must be auto, f32, a16 or a8",
+                     config->activation_precision);
+}
+
+static enum status make_plan(struct memory_plan *plan, const struct config *config,
+                             const struct model_params *params, const struct gguf *file,
+                             struct error *err)
+{
+    enum precision precision = PRECISION_AUTO;
+    enum status status = read_precision(config, &precision, err);
+    if (status != OK) {
+        return status;
+    }
+    return memory_plan_make(plan, config, params, file_weight_bytes(file),
+                            weights_packed_bytes(file, precision), memory_plan_machine_bytes(),
+                            err);
 }
 
 static enum status check_model_path(const struct config *config, struct error *err)
@@ -52,8 +84,7 @@ enum status engine_plan(const struct config *config, struct engine_plan *plan, s
     }
     status = model_read_params(&params, &file, err);
     if (status == OK) {
-        status = memory_plan_make(&memory, config, &params, file_weight_bytes(&file),
-                                  memory_plan_machine_bytes(), err);
+        status = make_plan(&memory, config, &params, &file, err);
     }
     if (status == OK) {
         *plan = memory.totals;
@@ -96,6 +127,9 @@ static enum status open_backend(struct engine *engine, struct error *err)
         .isa_max = ISA_AUTO,
     };
     enum status status = read_isa(engine->config->isa, &options.isa_max, err);
+    if (status == OK) {
+        status = read_precision(engine->config, &options.precision, err);
+    }
     if (status == OK) {
         status = backend_open(&engine->be, &options, err);
         engine->info.isa_name = backend_isa_name(options.isa_max);
@@ -221,10 +255,12 @@ static void log_start(const struct engine *engine)
               info->model_name, info->architecture, (unsigned long long)info->parameter_count,
               (unsigned long long)info->weight_bytes, info->vocab_count, info->isa_name);
     log_event(LOG_INFO, "memory_plan",
-              "%llu bytes: weights %llu, KV cache %llu (%u blocks of %u tokens), step %llu, "
+              "%llu bytes: weights %llu and packed %llu, KV cache %llu (%u blocks of %u tokens), "
+              "step %llu, "
               "requests %llu; requests of up to %u tokens",
               (unsigned long long)totals->total_bytes, (unsigned long long)totals->weight_bytes,
-              (unsigned long long)totals->kv_bytes, totals->block_count, totals->block_tokens,
+              (unsigned long long)totals->packed_bytes, (unsigned long long)totals->kv_bytes,
+              totals->block_count, totals->block_tokens,
               (unsigned long long)totals->workspace_bytes,
               (unsigned long long)totals->request_bytes, totals->context_tokens);
     if (totals->context_tokens < asked) {
@@ -267,8 +303,8 @@ static enum status open_parts(struct engine *engine, struct error *err)
         status = copy_texts(engine, err);
     }
     if (status == OK) {
-        status = memory_plan_make(&engine->plan, engine->config, &engine->model.params,
-                                  engine->model.weight_bytes, memory_plan_machine_bytes(), err);
+        status =
+            make_plan(&engine->plan, engine->config, &engine->model.params, &engine->file, err);
     }
     if (status == OK) {
         status = open_cache(engine, err);

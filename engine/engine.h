@@ -36,6 +36,7 @@ struct engine_info {
 /* What engine_open would allocate, and for what; printed by --plan. */
 struct engine_plan {
     uint64_t weight_bytes; /* mapped, shared with the page cache */
+    uint64_t packed_bytes; /* the backend's copies of quantised weights */
     uint64_t kv_bytes;
     uint64_t workspace_bytes; /* activations, logits, sampler scratch */
     uint64_t request_bytes;   /* requests, block tables, batch arrays, prefix index */

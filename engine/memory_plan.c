@@ -128,15 +128,16 @@ static enum status choose_scheduler(struct memory_plan *plan, const struct confi
 }
 
 static void add_totals(struct memory_plan *plan, const struct model_params *params,
-                       uint64_t weight_bytes)
+                       uint64_t weight_bytes, uint64_t packed_bytes)
 {
     struct engine_plan *totals = &plan->totals;
     totals->weight_bytes = weight_bytes;
+    totals->packed_bytes = packed_bytes;
     totals->workspace_bytes =
         forward_bytes(params, &plan->forward) + sampler_bytes(params->vocab_count);
     totals->request_bytes = bookkeeping_bytes(plan);
-    totals->total_bytes =
-        totals->weight_bytes + totals->kv_bytes + totals->workspace_bytes + totals->request_bytes;
+    totals->total_bytes = totals->weight_bytes + totals->packed_bytes + totals->kv_bytes +
+                          totals->workspace_bytes + totals->request_bytes;
     totals->block_count = plan->cache.block_count;
     totals->block_tokens = plan->cache.block_tokens;
     totals->context_tokens = plan->cache.request_tokens_max;
@@ -144,7 +145,7 @@ static void add_totals(struct memory_plan *plan, const struct model_params *para
 
 enum status memory_plan_make(struct memory_plan *plan, const struct config *config,
                              const struct model_params *params, uint64_t weight_bytes,
-                             uint64_t machine_bytes, struct error *err)
+                             uint64_t packed_bytes, uint64_t machine_bytes, struct error *err)
 {
     uint32_t context_tokens = 0;
     *plan = (struct memory_plan){
@@ -179,7 +180,7 @@ enum status memory_plan_make(struct memory_plan *plan, const struct config *conf
         .span_count_max = plan->scheduler.running_max,
         .logits_count_max = plan->scheduler.logits_rows_max,
     };
-    add_totals(plan, params, weight_bytes);
+    add_totals(plan, params, weight_bytes, packed_bytes);
     return OK;
 }
 

@@ -24,10 +24,10 @@ struct memory_plan {
     struct forward_options forward;
 };
 
-/* machine_bytes: the memory this process may use. ERR_INVALID names the setting that cannot be. */
+/* weight_bytes are mapped, packed_bytes the backend's copies of them; machine_bytes: the memory this process may use. ERR_INVALID names the setting that cannot be. */
 enum status memory_plan_make(struct memory_plan *plan, const struct config *config,
                              const struct model_params *params, uint64_t weight_bytes,
-                             uint64_t machine_bytes, struct error *err);
+                             uint64_t packed_bytes, uint64_t machine_bytes, struct error *err);
 
 /* Physical memory, or the control group's limit if that is less. */
 uint64_t memory_plan_machine_bytes(void);

@@ -379,6 +379,20 @@ static void convert_vector(struct binder *binder, struct tensor *vector)
     vector->dtype = DTYPE_F32;
 }
 
+/* The inputs of ffn_down, products of two activations, have the widest range of a layer; and what
+ * the vocabulary's matrix loses goes straight into the logits. */
+static enum tensor_use use_of(const struct binder *binder, const struct tensor_row *row,
+                              const struct tensor *place)
+{
+    const struct model *model = binder->model;
+    if (place == &model->embedding && model->output.data != NULL) {
+        return TENSOR_TABLE;
+    }
+    bool fine = row->values == EXTENT_FFN || row->values == EXTENT_EXPERT_FFN ||
+                row->values == EXTENT_SHARED_FFN || row->rows == EXTENT_VOCAB;
+    return fine ? TENSOR_PRODUCT_FINE : TENSOR_PRODUCT;
+}
+
 static enum status place_tensor(struct binder *binder, const struct tensor_row *row,
                                 const char *name, struct tensor *place, struct error *err)
 {
@@ -392,6 +406,7 @@ static enum status place_tensor(struct binder *binder, const struct tensor_row *
         return OK; /* read by the host when it makes the frequencies, never by a kernel */
     }
     for (uint64_t i = 0; i < tensors_of_row(binder, row); i++) {
+        place[i].use = use_of(binder, row, &place[i]);
         if (binder->be->ops->weight_import(binder->be, &place[i], err) != OK) {
             return error_prefix(err, "%s: tensor %s: ", binder->file->path, name);
         }
@@ -479,4 +494,18 @@ enum status weights_bind(struct model *model, const struct gguf *file, struct ba
         model->output = model->embedding; /* tied */
     }
     return status;
+}
+
+uint64_t weights_packed_bytes(const struct gguf *file, enum precision precision)
+{
+    bool tied = gguf_find_tensor(file, "output.weight") == NULL;
+    uint64_t total = 0;
+    for (uint64_t i = 0; i < file->tensor_count; i++) {
+        const struct gguf_tensor *found = &file->tensors[i];
+        bool table = !tied && gguf_string_equal(found->name, "token_embd.weight");
+        if (found->supported && !table) {
+            total += backend_packed_bytes(&found->tensor, precision);
+        }
+    }
+    return total;
 }

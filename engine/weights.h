@@ -32,6 +32,9 @@ enum status weights_find_family(const struct weights_family **out, const struct 
 enum status weights_bind(struct model *model, const struct gguf *file, struct backend *be,
                          struct error *err);
 
+/* Memory that the backend will take for its own copies of the file's weights. */
+uint64_t weights_packed_bytes(const struct gguf *file, enum precision precision);
+
 /* Text from a file as a message can show it: cut to out_bytes, one line, printable. Returns out. */
 const char *weights_printable(char *out, size_t out_bytes, struct gguf_string text);
 

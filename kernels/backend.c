@@ -3,6 +3,7 @@
 #include "kernels/backend.h"
 
 #include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/cpu_integer.h"
 #include "kernels/cpu/cpu_ops.h"
 
 #include <assert.h>
@@ -70,6 +71,11 @@ void backend_close(struct backend *be)
     if (be != NULL) {
         be->ops->close(be);
     }
+}
+
+uint64_t backend_packed_bytes(const struct tensor *weight, enum precision precision)
+{
+    return cpu_integer_packed_bytes(weight, precision);
 }
 
 const char *backend_isa_name(enum isa isa_max)

@@ -27,10 +27,19 @@ enum isa {
     ISA_AUTO, /* the best this processor has */
 };
 
+/* How the inputs of products with quantised weights are represented. */
+enum precision {
+    PRECISION_AUTO, /* 16 bits for TENSOR_PRODUCT_FINE, 8 for the others */
+    PRECISION_F32,  /* as they are; weights are used where they lie */
+    PRECISION_A16,  /* integers of 16 bits and a scale for every 32 values */
+    PRECISION_A8,   /* integers of 8 bits alike */
+};
+
 struct backend_options {
     const char *name;      /* "cpu" */
     uint32_t thread_count; /* workers, the caller's thread included; 1..LIMIT_THREADS */
     enum isa isa_max;
+    enum precision precision;
 };
 
 /* Embedding rows: out[i] = table[token_ids[i]] * scale. */
@@ -53,7 +62,8 @@ struct rmsnorm_args {
     float epsilon;
 };
 
-/* out = in x weight^T (+ bias) (+ residual). f32 accumulation. out may be residual, not in. */
+/* out = in x weight^T (+ bias) (+ residual). f32 accumulation. out may be residual, not in. A weight
+ * that was not imported is used in its stored form, with f32 inputs. */
 struct matmul_args {
     float *out;                  /* [row_count, out_dim] f32 */
     const float *in;             /* [row_count, in_dim] f32 */
@@ -229,7 +239,8 @@ struct backend_ops {
     enum status (*synchronize)(struct backend *be, struct error *err);
 
     /* Makes a host tensor usable as a weight; its bytes must outlive the backend. The CPU uses
-     * them where they are. */
+     * them where they are, but for quantised weights of products: those it copies into a form of
+     * its own, and sets weight->packed, unless the precision is f32 or weight->use is a table. */
     enum status (*weight_import)(struct backend *be, struct tensor *weight, struct error *err);
 
     void (*embed)(struct backend *be, const struct embed_args *args);
@@ -257,6 +268,9 @@ struct backend {
 enum status backend_open(struct backend **out, const struct backend_options *options,
                          struct error *err);
 void backend_close(struct backend *be);
+
+/* Memory that weight_import would take for a weight of this type, shape and use. */
+uint64_t backend_packed_bytes(const struct tensor *weight, enum precision precision);
 
 /* The instruction set this processor has and the cap allows: "avx512", "avx2", "scalar". */
 const char *backend_isa_name(enum isa isa_max);

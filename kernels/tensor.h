@@ -34,9 +34,18 @@ enum {
     TENSOR_DIMS_MAX = 4
 };
 
+/* What a weight is for, which decides how a backend keeps it. */
+enum tensor_use {
+    TENSOR_PRODUCT,      /* the weight of a matmul */
+    TENSOR_PRODUCT_FINE, /* one whose inputs deserve more bits */
+    TENSOR_TABLE,        /* read row by row, as it is stored */
+};
+
 struct tensor {
-    const void *data; /* NULL: the tensor is absent */
+    const void *data;   /* NULL: the tensor is absent */
+    const void *packed; /* what weight_import made of it for products, or NULL: the backend's */
     enum dtype dtype;
+    enum tensor_use use;
     uint32_t dim_count;              /* 1..TENSOR_DIMS_MAX */
     uint64_t shape[TENSOR_DIMS_MAX]; /* outermost first */
 };

@@ -125,6 +125,7 @@ static int print_plan(const struct config *config)
         return exit_code(error.status);
     }
     print_bytes("weights", plan.weight_bytes);
+    print_bytes("packed", plan.packed_bytes);
     print_bytes("kv cache", plan.kv_bytes);
     print_bytes("workspace", plan.workspace_bytes);
     print_bytes("requests", plan.request_bytes);

@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/test.h"
 
+#include "tests/support/dot_probe_avx512vnni.h"
 #include "tests/support/fma_probe_avx512.h"
 #include "tests/support/kernel_rig.h"
 
@@ -20,14 +21,17 @@ enum {
     TURNS = 7,
     STREAM_BYTES = 192 << 20, /* well beyond the last-level cache */
     STREAM_ITEMS = 384,
+    AHEAD_WORDS = 2048, /* without prefetching ahead, a core reads half of what it could */
 };
 
 struct bench {
     struct backend *be;
     uint32_t thread_count;
+    enum isa isa_max;
     const char *wanted;
     double bandwidth; /* bytes a second */
     double flops;     /* a second; 0 when not known */
+    double byte_ops;  /* a second, of products of bytes; 0 when not known */
 };
 
 typedef void (*bench_fn)(struct backend *be, const void *args);
@@ -66,8 +70,10 @@ static bool is_wanted(const struct bench *bench, const char *name)
     return strncmp(name, bench->wanted, strlen(bench->wanted)) == 0;
 }
 
-static void report(const struct bench *bench, const char *name, double seconds, double bytes,
-                   double flops)
+/* `peak`: operations a second that the machine could do, 0 when not known. The roof is the longer
+ * of what memory and arithmetic need at their ceilings. */
+static void report_peak(const struct bench *bench, const char *name, double seconds, double bytes,
+                        double flops, double peak)
 {
     printf("%s.us %.1f us\n", name, seconds * 1e6);
     printf("%s.bandwidth %.1f GB/s\n", name, bytes / seconds * 1e-9);
@@ -75,10 +81,18 @@ static void report(const struct bench *bench, const char *name, double seconds, 
     if (flops > 0) {
         printf("%s.compute %.1f GFLOP/s\n", name, flops / seconds * 1e-9);
     }
-    if (flops > 0 && bench->flops > 0) {
-        printf("%s.of_compute %.0f %%\n", name, 100 * flops / seconds / bench->flops);
+    if (flops > 0 && peak > 0) {
+        double roof = fmax(bytes / bench->bandwidth, flops / peak);
+        printf("%s.of_compute %.0f %%\n", name, 100 * flops / seconds / peak);
+        printf("%s.of_roof %.0f %%\n", name, 100 * roof / seconds);
     }
     fflush(stdout);
+}
+
+static void report(const struct bench *bench, const char *name, double seconds, double bytes,
+                   double flops)
+{
+    report_peak(bench, name, seconds, bytes, flops, bench->flops);
 }
 
 /* ---- ceilings ---- */
@@ -96,6 +110,8 @@ static void read_item(void *context, uint32_t item, uint32_t worker)
     uint64_t sums[8] = {0};
     (void)worker;
     for (size_t i = 0; i < stream->item_words; i += 8) {
+        __builtin_prefetch(words + i + AHEAD_WORDS);
+#pragma GCC unroll 8
         for (int j = 0; j < 8; j++) {
             sums[j] += words[i + (size_t)j];
         }
@@ -110,6 +126,13 @@ static void multiply_item(void *context, uint32_t item, uint32_t worker)
     float *sums = context;
     (void)worker;
     sums[(size_t)item * 16] = fma_probe_avx512_run(1 << 20);
+}
+
+static void dot_item(void *context, uint32_t item, uint32_t worker)
+{
+    int32_t *sums = context;
+    (void)worker;
+    sums[(size_t)item * 16] = dot_probe_avx512vnni_run(1 << 20);
 }
 
 static double measure_bandwidth(struct threads *pool)
@@ -130,32 +153,47 @@ static double measure_bandwidth(struct threads *pool)
     return STREAM_BYTES / best;
 }
 
-static double measure_flops(struct threads *pool)
+/* Rounds of a probe a second. */
+static double measure_rounds(struct threads *pool, threads_fn probe)
 {
     static float sums[256 * 16];
     uint32_t item_count = threads_count(pool) * 4;
     double best = INFINITY;
     for (int turn = 0; turn < TURNS; turn++) {
         double start = seconds_now(threads_count(pool));
-        threads_parallel_for(pool, item_count, multiply_item, sums);
+        threads_parallel_for(pool, item_count, probe, sums);
         double spent = seconds_now(threads_count(pool)) - start;
         best = spent < best ? spent : best;
     }
-    return (double)item_count * (1 << 20) * FMA_PROBE_FLOPS / best;
+    return (double)item_count * (1 << 20) / best;
+}
+
+static struct threads *open_threads(uint32_t thread_count)
+{
+    struct threads *pool = NULL;
+    struct error err = {0};
+    if (threads_open(&pool, thread_count, &err) != OK) {
+        fprintf(stderr, "%s\n", err.message);
+        exit(1);
+    }
+    return pool;
 }
 
 static void measure_ceilings(struct bench *bench)
 {
-    struct threads *pool = NULL;
-    struct error err = {0};
-    if (threads_open(&pool, bench->thread_count, &err) != OK) {
-        fail_msg("%s", err.message);
-    }
+    struct threads *pool = open_threads(1);
+    printf("ceiling.read_of_one %.1f GB/s\n", measure_bandwidth(pool) * 1e-9);
+    threads_close(pool);
+    pool = open_threads(bench->thread_count);
     bench->bandwidth = measure_bandwidth(pool);
     printf("ceiling.read %.1f GB/s\n", bench->bandwidth * 1e-9);
     if (strcmp(backend_isa_name(ISA_AUTO), "avx512") == 0) {
-        bench->flops = measure_flops(pool);
+        bench->flops = measure_rounds(pool, multiply_item) * FMA_PROBE_FLOPS;
         printf("ceiling.fma %.1f GFLOP/s\n", bench->flops * 1e-9);
+    }
+    if (__builtin_cpu_supports("avx512vnni")) {
+        bench->byte_ops = measure_rounds(pool, dot_item) * DOT_PROBE_OPS;
+        printf("ceiling.dot %.1f GOP/s\n", bench->byte_ops * 1e-9);
     }
     threads_close(pool);
 }
@@ -167,13 +205,48 @@ static void call_matmul(struct backend *be, const void *args)
     be->ops->matmul(be, args);
 }
 
-static void bench_matmul(const struct bench *bench, enum dtype dtype, uint32_t k_count,
-                         uint32_t out_dim, uint32_t row_count)
+/* A backend for one case, so that its packed weights go with it. */
+static struct backend *open_backend(const struct bench *bench)
+{
+    struct backend *be = NULL;
+    struct error err = {0};
+    struct backend_options options = {
+        .name = "cpu", .thread_count = bench->thread_count, .isa_max = bench->isa_max};
+    if (backend_open(&be, &options, &err) != OK) {
+        fprintf(stderr, "%s\n", err.message);
+        exit(1);
+    }
+    return be;
+}
+
+/* With the stored weight and f32 inputs, or with a packed one and inputs of 8 or 16 bits. */
+static double time_matmul(const struct bench *bench, struct matmul_args *args, const char *inputs)
+{
+    struct tensor weight = *args->weight;
+    struct error err = {0};
+    struct bench own = *bench;
+    if (strcmp(inputs, "f32") == 0) {
+        return time_of(bench, call_matmul, args);
+    }
+    weight.use = strcmp(inputs, "a16") == 0 ? TENSOR_PRODUCT_FINE : TENSOR_PRODUCT;
+    args->weight = &weight;
+    own.be = open_backend(bench);
+    if (own.be->ops->weight_import(own.be, &weight, &err) != OK) {
+        fprintf(stderr, "%s\n", err.message);
+        exit(1);
+    }
+    double seconds = time_of(&own, call_matmul, args);
+    backend_close(own.be);
+    return seconds;
+}
+
+static void bench_matmul(const struct bench *bench, enum dtype dtype, const char *inputs,
+                         uint32_t k_count, uint32_t out_dim, uint32_t row_count)
 {
     const struct quant_format *format = quant_format_get(dtype);
     char name[96];
     uint64_t random = 1;
-    snprintf(name, sizeof name, "matmul.%s.%ux%u.rows%u", format->name, k_count, out_dim,
+    snprintf(name, sizeof name, "matmul.%s.%s.%ux%u.rows%u", format->name, inputs, k_count, out_dim,
              row_count);
     if (!is_wanted(bench, name)) {
         return;
@@ -192,8 +265,14 @@ static void bench_matmul(const struct bench *bench, enum dtype dtype, uint32_t k
     float *in = kernel_rig_floats(&random, (size_t)row_count * k_count);
     float *out = kernel_rig_floats(&random, (size_t)row_count * out_dim);
     struct matmul_args args = {.out = out, .in = in, .weight = &weight, .row_count = row_count};
-    double seconds = time_of(bench, call_matmul, &args);
-    report(bench, name, seconds, (double)row_bytes * out_dim, 2.0 * k_count * out_dim * row_count);
+    struct tensor packed = weight;
+    packed.use = TENSOR_PRODUCT;
+    bool integer = strcmp(inputs, "f32") != 0;
+    double peak = integer ? bench->byte_ops / (strcmp(inputs, "a16") == 0 ? 2 : 1) : bench->flops;
+    double byte_count =
+        integer ? (double)backend_packed_bytes(&packed, PRECISION_A8) : (double)row_bytes * out_dim;
+    double seconds = time_matmul(bench, &args, inputs);
+    report_peak(bench, name, seconds, byte_count, 2.0 * k_count * out_dim * row_count, peak);
     free(bytes);
     kernel_rig_free(row);
     kernel_rig_free(in);
@@ -321,22 +400,37 @@ static void bench_all(const struct bench *bench)
     static const struct attention_shape QWEN = {"14of2x64", 14, 2, 64};
     static const struct attention_shape LLAMA = {"32of8x64", 32, 8, 64};
     static const struct attention_shape WIDE = {"8of8x128", 8, 8, 128};
-    static const uint32_t ROWS[] = {2, 4, 8, 16, 32, 128};
+    static const uint32_t ROWS[] = {2, 4, 8, 32, 128};
     static const enum dtype MAIN[] = {DTYPE_F32, DTYPE_F16, DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q4_K};
+    static const char *const INPUTS[] = {"f32", "a8", "a16"};
     for (int d = 0; d < DTYPE_COUNT; d++) {
         uint64_t row_bytes = quant_row_bytes((enum dtype)d, 2048);
-        bench_matmul(bench, (enum dtype)d, 2048, (uint32_t)(STREAM_BYTES / row_bytes), 1);
-        bench_matmul(bench, (enum dtype)d, 2048, 256, 1); /* from the cache: what decoding costs */
+        struct tensor row = {.dtype = (enum dtype)d, .dim_count = 2, .shape = {1, 2048}};
+        uint32_t ways = backend_packed_bytes(&row, PRECISION_A8) > 0 ? 3 : 1;
+        for (uint32_t i = 0; i < ways; i++) {
+            uint32_t out_dim = (uint32_t)(STREAM_BYTES / row_bytes);
+            bench_matmul(bench, (enum dtype)d, INPUTS[i], 2048, out_dim, 1);
+            /* from the cache: what decoding costs */
+            bench_matmul(bench, (enum dtype)d, INPUTS[i], 2048, 256, 1);
+            bench_matmul(bench, (enum dtype)d, INPUTS[i], 2048, 8192, 16);
+        }
     }
     for (size_t d = 0; d < sizeof MAIN / sizeof MAIN[0]; d++) {
         for (size_t r = 0; r < sizeof ROWS / sizeof ROWS[0]; r++) {
-            bench_matmul(bench, MAIN[d], 2048, 8192, ROWS[r]);
+            for (uint32_t i = 0; i < (MAIN[d] == DTYPE_F32 || MAIN[d] == DTYPE_F16 ? 1u : 3u);
+                 i++) {
+                bench_matmul(bench, MAIN[d], INPUTS[i], 2048, 8192, ROWS[r]);
+            }
         }
     }
-    bench_matmul(bench, DTYPE_Q8_0, 896, 4864, 1);
-    bench_matmul(bench, DTYPE_Q8_0, 4864, 896, 1);
-    bench_matmul(bench, DTYPE_Q8_0, 896, 4864, 16);
-    bench_matmul(bench, DTYPE_Q8_0, 4864, 896, 16);
+    for (uint32_t i = 0; i < 3; i++) { /* the shapes of Qwen2.5-0.5B */
+        bench_matmul(bench, DTYPE_Q8_0, INPUTS[i], 896, 4864, 1);
+        bench_matmul(bench, DTYPE_Q8_0, INPUTS[i], 4864, 896, 1);
+        bench_matmul(bench, DTYPE_Q8_0, INPUTS[i], 896, 4864, 16);
+        bench_matmul(bench, DTYPE_Q8_0, INPUTS[i], 4864, 896, 16);
+        bench_matmul(bench, DTYPE_Q4_0, INPUTS[i], 896, 151936, 1);
+        bench_matmul(bench, DTYPE_Q4_0, INPUTS[i], 896, 151936, 16);
+    }
     bench_attention(bench, &QWEN, DTYPE_F16, 1, 1, 8192);
     bench_attention(bench, &QWEN, DTYPE_F16, 16, 1, 4096);
     bench_attention(bench, &LLAMA, DTYPE_F16, 16, 1, 4096);
@@ -361,6 +455,7 @@ int main(int argument_count, char **arguments)
     struct backend_options options = {
         .name = "cpu", .thread_count = (uint32_t)(threads > 0 ? threads : 1), .isa_max = isa};
     struct bench bench = {.thread_count = options.thread_count,
+                          .isa_max = isa,
                           .wanted = argument_count > 3 ? arguments[3] : ""};
     struct error err = {0};
     if (backend_open(&bench.be, &options, &err) != OK) {

@@ -21,7 +21,7 @@ BEGIN {
     only["liburing.h"] = "^engine/loader\\.c"
     only["cblas.h"] = "^kernels/cpu/gemm\\.c"
     only["systemd/sd-daemon.h"] = "^server/service\\.c"
-    only["immintrin.h"] = "_(avx2|avx512)\\.[ch]$"
+    only["immintrin.h"] = "_(avx2|avx512|avx512vnni)\\.[ch]$"
 }
 function complain(why) { printf "%s:%d: %s: %s\n", FILENAME, FNR, why, $0; bad = 1 }
 /^[ \t]*#[ \t]*include[ \t]*"/ {

@@ -39,7 +39,7 @@ struct machine {
 };
 
 static void open_machine(struct machine *machine, const struct gguf *file, enum isa isa_max,
-                         enum dtype kv_dtype, uint32_t token_count_max)
+                         enum precision precision, enum dtype kv_dtype, uint32_t token_count_max)
 {
     uint32_t block_count = token_count_max / BLOCK_TOKENS + 1;
     machine->token_count_max = token_count_max;
@@ -50,6 +50,7 @@ static void open_machine(struct machine *machine, const struct gguf *file, enum 
     forward_rig_open(&machine->rig, file,
                      &(struct forward_rig_options){.thread_count = 2,
                                                    .isa_max = isa_max,
+                                                   .precision = precision,
                                                    .kv_dtype = kv_dtype,
                                                    .block_tokens = BLOCK_TOKENS,
                                                    .block_count = block_count,
@@ -101,7 +102,7 @@ static void compare_on_isa(const struct synth_options *options, const struct ggu
                            enum isa isa_max, const double *expected, const uint32_t *token_ids)
 {
     struct machine machine;
-    open_machine(&machine, file, isa_max, DTYPE_F32, TOKENS);
+    open_machine(&machine, file, isa_max, PRECISION_F32, DTYPE_F32, TOKENS);
     float *logits = zeroed((size_t)TOKENS * options->vocab_count, sizeof *logits);
     run_machine(&machine, token_ids, 0, TOKENS, logits);
     double error = worst_error(logits, expected, TOKENS, options->vocab_count);
@@ -268,7 +269,7 @@ struct trained {
 };
 
 static void open_trained(struct trained *trained, const char *data, const char *model,
-                         const char *variant, enum dtype kv_dtype)
+                         const char *variant, enum precision precision, enum dtype kv_dtype)
 {
     char path[4096];
     snprintf(path, sizeof path, "%s/models/%s/reference.json", data, model);
@@ -280,7 +281,7 @@ static void open_trained(struct trained *trained, const char *data, const char *
     if (gguf_open(&trained->file, path, &err) != OK) {
         fail_msg("%s", err.message);
     }
-    open_machine(&trained->machine, &trained->file, ISA_AUTO, kv_dtype, TEXT_TOKENS_MAX);
+    open_machine(&trained->machine, &trained->file, ISA_AUTO, precision, kv_dtype, TEXT_TOKENS_MAX);
 }
 
 static void close_trained(struct trained *trained)
@@ -438,7 +439,7 @@ static void trained_models_in_f32_are_reproduced(void **state)
     }
     for (size_t m = 0; m < sizeof trained_models / sizeof trained_models[0]; m++) {
         struct trained trained;
-        open_trained(&trained, data, trained_models[m], "F32", DTYPE_F32);
+        open_trained(&trained, data, trained_models[m], "F32", PRECISION_F32, DTYPE_F32);
         double error = worst_nll_error(&trained);
         print_message("  %s F32: NLL off by %.2g\n", trained_models[m], error);
         assert_true(error < 1e-5);
@@ -463,7 +464,7 @@ static void keys_and_values_in_f16_change_no_clear_choice(void **state)
     }
     for (size_t m = 0; m < sizeof trained_models / sizeof trained_models[0]; m++) {
         struct trained trained;
-        open_trained(&trained, data, trained_models[m], "F32", DTYPE_F16);
+        open_trained(&trained, data, trained_models[m], "F32", PRECISION_F32, DTYPE_F16);
         double error = worst_nll_error(&trained);
         print_message("  %s F32, f16 KV: NLL off by %.2g\n", trained_models[m], error);
         assert_true(error < 2e-4);
@@ -514,12 +515,61 @@ static void trained_models_in_other_types_stay_close(void **state)
     }
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct trained trained;
-        open_trained(&trained, data, rows[i].model, rows[i].variant, DTYPE_F32);
+        open_trained(&trained, data, rows[i].model, rows[i].variant, PRECISION_F32, DTYPE_F32);
         double error = worst_nll_error(&trained);
         print_message("  %s %s: NLL off by %.2g\n", rows[i].model, rows[i].variant, error);
         assert_true(error < rows[i].nll_tolerance);
         check_against_double(&trained);
         close_trained(&trained);
+    }
+}
+
+/* The mean likelihood of all texts, for one precision. */
+static double nll_of(const char *variant, enum precision precision, const char *data)
+{
+    struct trained trained;
+    double sum = 0.0;
+    open_trained(&trained, data, "tinystories-656k", variant, precision, DTYPE_F32);
+    uint32_t vocab_count = trained.machine.rig.model.params.vocab_count;
+    size_t text_count = json_array_size(json_object_get(trained.reference, "teacher_forced"));
+    size_t i;
+    json_t *entry;
+    json_array_foreach(json_object_get(trained.reference, "teacher_forced"), i, entry)
+    {
+        uint32_t token_count = 0;
+        uint32_t *token_ids = read_ids(json_object_get(entry, "ids"), &token_count);
+        float *logits = zeroed((size_t)token_count * vocab_count, sizeof *logits);
+        run_machine(&trained.machine, token_ids, 0, token_count, logits);
+        sum += mean_nll(logits, vocab_count, token_ids, token_count);
+        free(token_ids);
+        free(logits);
+    }
+    close_trained(&trained);
+    return sum / (double)text_count;
+}
+
+/* Against f32 inputs on the same file. Bounds: measured, and half as much. */
+static void integer_inputs_cost_next_to_no_likelihood(void **state)
+{
+    (void)state;
+    static const struct {
+        enum precision precision;
+        const char *name;
+        double tolerance;
+    } rows[] = {
+        {PRECISION_A16, "a16", 1e-5}, {PRECISION_AUTO, "auto", 3e-4}, {PRECISION_A8, "a8", 1.5e-3}};
+    static const char *const variants[] = {"Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "IQ4_NL"};
+    const char *data = test_data_folder();
+    if (data == NULL) {
+        skip();
+    }
+    for (size_t v = 0; v < sizeof variants / sizeof variants[0]; v++) {
+        double expected = nll_of(variants[v], PRECISION_F32, data);
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+            double error = fabs(nll_of(variants[v], rows[i].precision, data) / expected - 1.0);
+            print_message("  %s %s: NLL off by %.2g\n", variants[v], rows[i].name, error);
+            assert_true(error < rows[i].tolerance);
+        }
     }
 }
 
@@ -535,6 +585,7 @@ int main(void)
         cmocka_unit_test(trained_models_in_f32_are_reproduced),
         cmocka_unit_test(keys_and_values_in_f16_change_no_clear_choice),
         cmocka_unit_test(trained_models_in_other_types_stay_close),
+        cmocka_unit_test(integer_inputs_cost_next_to_no_likelihood),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,7 @@ tidy_one()
     flags=$BASE_FLAGS
     case $source in
     *_avx2.c) flags="$flags -mavx2 -mfma -mf16c" ;;
+    *_avx512vnni.c) flags="$flags -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c" ;;
     *_avx512.c) flags="$flags -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c" ;;
     esac
     # shellcheck disable=SC2086

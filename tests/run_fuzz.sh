@@ -15,6 +15,7 @@ compile()
     extra=
     case $1 in
     *_avx2.c) extra="-mavx2 -mfma -mf16c" ;;
+    *_avx512vnni.c) extra="-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c" ;;
     *_avx512.c) extra="-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c" ;;
     esac
     # shellcheck disable=SC2086

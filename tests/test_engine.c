@@ -59,8 +59,8 @@ static void facts_and_plan_describe_what_is_served(void **state)
     /* two layers, keys and values, two heads of 16, two bytes a value */
     assert_int_equal(plan.block_bytes, 2 * 2 * 2 * 16 * 2 * 16);
     assert_int_equal(plan.kv_bytes, plan.block_bytes * plan.block_count);
-    assert_int_equal(plan.total_bytes,
-                     plan.weight_bytes + plan.kv_bytes + plan.workspace_bytes + plan.request_bytes);
+    assert_int_equal(plan.total_bytes, plan.weight_bytes + plan.packed_bytes + plan.kv_bytes +
+                                           plan.workspace_bytes + plan.request_bytes);
     engine_rig_close(&rig);
 }
 

@@ -42,7 +42,7 @@ static void start(struct plan_case *c)
 
 static enum status make(struct plan_case *c, uint64_t machine_bytes)
 {
-    return memory_plan_make(&c->plan, &c->config, &c->params, 5000, machine_bytes, &c->err);
+    return memory_plan_make(&c->plan, &c->config, &c->params, 5000, 3000, machine_bytes, &c->err);
 }
 
 static void finish(struct plan_case *c)
@@ -118,7 +118,7 @@ static void totals_add_up_and_grow_with_what_is_asked(void **state)
     assert_int_equal(make(&c, UINT64_C(1) << 40), OK);
     const struct engine_plan small = c.plan.totals;
     assert_int_equal(small.weight_bytes, 5000);
-    assert_int_equal(small.total_bytes, small.weight_bytes + small.kv_bytes +
+    assert_int_equal(small.total_bytes, small.weight_bytes + 3000 + small.kv_bytes +
                                             small.workspace_bytes + small.request_bytes);
     c.config.max_waiting = 1000;
     c.config.max_num_batched_tokens *= 2;

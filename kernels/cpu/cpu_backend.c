@@ -1,10 +1,11 @@
 /* cpu_backend.c - the ops as loops over rows, split among threads; the inner loops come from a
- * cpu_ops table, the two large ops from cpu_matmul.c and cpu_attention.c.
+ * cpu_ops table, the large ops from cpu_matmul.c, cpu_integer.c and cpu_attention.c.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cpu/cpu_backend.h"
 
 #include "kernels/cpu/cpu_attention.h"
 #include "kernels/cpu/cpu_experts.h"
+#include "kernels/cpu/cpu_integer.h"
 #include "kernels/cpu/cpu_matmul.h"
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/cpu/populate.h"
@@ -26,6 +27,7 @@ struct cpu_backend {
     struct cpu_ops ops;
     struct threads *threads;
     struct cpu_matmul matmul;
+    struct cpu_integer integer;
     struct cpu_attention attention;
 };
 
@@ -40,6 +42,7 @@ static void cpu_close(struct backend *be)
 {
     struct cpu_backend *cpu = cpu_of(be);
     cpu_attention_release(&cpu->attention);
+    cpu_integer_release(&cpu->integer);
     cpu_matmul_release(&cpu->matmul);
     threads_close(cpu->threads);
     free(cpu);
@@ -97,7 +100,6 @@ static enum status cpu_synchronize(struct backend *be, struct error *err)
 
 static enum status cpu_weight_import(struct backend *be, struct tensor *weight, struct error *err)
 {
-    (void)be;
     if (weight->data == NULL) {
         return error_set(err, ERR_INVALID, "a weight without data cannot be imported");
     }
@@ -111,7 +113,7 @@ static enum status cpu_weight_import(struct backend *be, struct tensor *weight, 
                          "a %s weight's row of %llu values is not a multiple of %u", format->name,
                          (unsigned long long)tensor_row_values(weight), format->block_values);
     }
-    return OK;
+    return cpu_integer_import(&cpu_of(be)->integer, weight, err);
 }
 
 /* ---- loops over rows ---- */
@@ -191,7 +193,11 @@ static void cpu_rmsnorm(struct backend *be, const struct rmsnorm_args *args)
 
 static void cpu_matmul(struct backend *be, const struct matmul_args *args)
 {
-    cpu_matmul_run(&cpu_of(be)->matmul, args);
+    if (args->weight->packed != NULL) {
+        cpu_integer_run(&cpu_of(be)->integer, args);
+    } else {
+        cpu_matmul_run(&cpu_of(be)->matmul, args);
+    }
 }
 
 static void rope_rows(void *context, uint32_t item, uint32_t worker)
@@ -394,6 +400,9 @@ enum status cpu_backend_open(struct backend **out, const struct backend_options 
     enum status status = threads_open(&cpu->threads, options->thread_count, err);
     if (status == OK) {
         status = cpu_matmul_init(&cpu->matmul, &cpu->ops, cpu->threads, err);
+    }
+    if (status == OK) {
+        status = cpu_integer_init(&cpu->integer, &cpu->ops, cpu->threads, options->precision, err);
     }
     if (status == OK) {
         status = cpu_attention_init(&cpu->attention, &cpu->ops, cpu->threads, err);

@@ -8,6 +8,9 @@
 #include "kernels/cpu/cpu_ops_avx2.h"
 #include "kernels/cpu/cpu_ops_avx512.h"
 #include "kernels/cpu/cpu_ops_scalar.h"
+#include "kernels/cpu/cpu_panel_avx2.h"
+#include "kernels/cpu/cpu_panel_avx512vnni.h"
+#include "kernels/cpu/cpu_panel_scalar.h"
 
 #include <cpuid.h>
 
@@ -32,6 +35,12 @@ static bool has_avx512(void)
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
+/* Early AVX-512 processors lack it: they take AVX2's integer products. */
+static bool has_avx512vnni(void)
+{
+    return has_avx512() && __builtin_cpu_supports("avx512vnni");
+}
+
 enum isa cpu_ops_isa(enum isa isa_max)
 {
     if (isa_max >= ISA_AVX512 && has_avx512()) {
@@ -44,6 +53,13 @@ void cpu_ops_select(struct cpu_ops *ops, enum isa isa_max)
 {
     enum isa isa = cpu_ops_isa(isa_max);
     cpu_ops_scalar_fill(ops);
+    cpu_panel_scalar_fill(ops);
+    if (isa >= ISA_AVX2) {
+        cpu_panel_avx2_fill(ops);
+    }
+    if (isa == ISA_AVX512 && has_avx512vnni()) {
+        cpu_panel_avx512vnni_fill(ops);
+    }
     if (isa == ISA_AVX512) {
         cpu_matmul_avx512_fill(ops);
         cpu_ops_avx512_fill(ops);

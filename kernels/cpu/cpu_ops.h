@@ -8,6 +8,7 @@
 #define KERNELS_CPU_CPU_OPS_H
 
 #include "kernels/backend.h"
+#include "kernels/cpu/cpu_panel.h"
 #include "kernels/tensor.h"
 
 #include <stdbool.h>
@@ -76,6 +77,13 @@ struct cpu_ops {
     cpu_ops_dot_fn dot[DTYPE_COUNT];
     void (*accumulate)(const struct cpu_accumulate *args);
     void (*fold)(float *sums, const float *lanes); /* CPU_OPS_TILE sums of lane_count lanes each */
+
+    /* Integer products (cpu_panel.h). Those with byte codes are NULL in tables that have no
+     * instruction for them. */
+    cpu_panel_quantize_fn panel_quantize_wide;
+    cpu_panel_quantize_fn panel_quantize_bytes;
+    cpu_panel_dot_fn panel_dot_wide[PANEL_KIND_COUNT];
+    cpu_panel_dot_fn panel_dot_bytes[PANEL_KIND_COUNT];
 
     void (*scores)(const struct cpu_scores *args);
     /* scores[first .. end) become exp(score - max); returns their sum. */

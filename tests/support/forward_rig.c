@@ -23,7 +23,8 @@ void forward_rig_open(struct forward_rig *rig, const struct gguf *file,
     require(backend_open(&rig->be,
                          &(struct backend_options){.name = "cpu",
                                                    .thread_count = options->thread_count,
-                                                   .isa_max = options->isa_max},
+                                                   .isa_max = options->isa_max,
+                                                   .precision = options->precision},
                          &err),
             &err);
     require(model_open(&rig->model, file, rig->be, &err), &err);

@@ -13,6 +13,7 @@
 struct forward_rig_options {
     uint32_t thread_count;
     enum isa isa_max;
+    enum precision precision;
     enum dtype kv_dtype;
     uint32_t block_tokens;
     uint32_t block_count;
