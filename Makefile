@@ -64,6 +64,9 @@ $(OUT)/%_avx2.o:   CFLAGS += $(VECTOR_$(VARIANT)) -mavx2 -mfma -mf16c
 $(OUT)/%_avx512vnni.o: CFLAGS += $(VECTOR_$(VARIANT)) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c
 $(OUT)/%_avx512.o: CFLAGS += $(VECTOR_$(VARIANT)) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
 
+# The demo model is part of the program.
+$(OUT)/engine/demo_model.o: configs/demo/sluice-demo.gguf
+
 $(OUT)/%.o: %.c Makefile | install-packages
 	@mkdir -p $(@D)
 	@echo "CC $<"
@@ -92,8 +95,8 @@ $(OUT)/tests/test_load_%: $(OUT)/tests/test_load_%.o $(BENCH_PARTS)
 $(OUT)/tests/%: $(OUT)/tests/%.o $(TEST_LIBRARY) $(LIBRARY)
 	@$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
-# MODEL=FILE serves that GGUF file; without it, a generated model with random weights.
-run: all $(OUT)/tests/tool_synth_gguf
+# MODEL=FILE serves that GGUF file; without it, the embedded demo model.
+run: all
 	@tests/run_daemon.sh $(OUT) $(MODEL)
 
 test: all tests

@@ -62,9 +62,9 @@ struct option {
 #define HOUR_MS UINT64_C(3600000)
 
 static const struct option options[] = {
-    TEXT("model", model, NULL, "-m", "GGUF file to serve"),
+    TEXT("model", model, NULL, "-m", "GGUF file to serve; default: the embedded demo model"),
     TEXT("served-model-name", served_model_name, "alias", NULL,
-         "name clients use; default: the file's base name"),
+         "name clients use; default: the file's base name, sluice-demo for the demo model"),
     TEXT("chat-template", chat_template, NULL, NULL,
          "file with a Jinja chat template, instead of the model's own"),
     COUNT("max-model-len", max_model_len, "ctx-size", "-c", "0", 0, LIMIT_MODEL_CONTEXT,

@@ -16,7 +16,7 @@
 
 struct config {
     /* model */
-    char *model;             /* path of a GGUF file */
+    char *model;             /* path of a GGUF file; NULL: the embedded demo model */
     char *served_model_name; /* NULL: the file's base name without .gguf */
     char *chat_template;     /* path of a template that replaces the model's own, or NULL */
     uint64_t max_model_len;  /* prompt + output; 0 = what the model was trained for */

@@ -7,6 +7,7 @@
 
 #include "configs/limits.h"
 #include "engine/clock.h"
+#include "engine/demo_model.h"
 #include "engine/engine_loop.h"
 #include "engine/engine_state.h"
 #include "engine/log.h"
@@ -62,12 +63,10 @@ static enum status make_plan(struct memory_plan *plan, const struct config *conf
                             err);
 }
 
-static enum status check_model_path(const struct config *config, struct error *err)
+static enum status open_model_file(struct gguf *file, const struct config *config,
+                                   struct error *err)
 {
-    if (config->model == NULL || config->model[0] == '\0') {
-        return error_set(err, ERR_INVALID, "no model given: --model names a GGUF file");
-    }
-    return OK;
+    return config->model != NULL ? gguf_open(file, config->model, err) : demo_model_open(file, err);
 }
 
 enum status engine_plan(const struct config *config, struct engine_plan *plan, struct error *err)
@@ -75,10 +74,7 @@ enum status engine_plan(const struct config *config, struct engine_plan *plan, s
     struct gguf file = {0};
     struct model_params params;
     struct memory_plan memory;
-    enum status status = check_model_path(config, err);
-    if (status == OK) {
-        status = gguf_open(&file, config->model, err);
-    }
+    enum status status = open_model_file(&file, config, err);
     if (status != OK) {
         return status;
     }
@@ -139,7 +135,7 @@ static enum status open_backend(struct engine *engine, struct error *err)
 
 static enum status open_model(struct engine *engine, struct error *err)
 {
-    enum status status = gguf_open(&engine->file, engine->config->model, err);
+    enum status status = open_model_file(&engine->file, engine->config, err);
     if (status == OK) {
         status = model_open(&engine->model, &engine->file, engine->be, err);
     }
@@ -161,7 +157,7 @@ static enum status copy_texts(struct engine *engine, struct error *err)
     if (status != OK) {
         return status;
     }
-    if (name.byte_count == 0) {
+    if (name.byte_count == 0 && engine->config->model != NULL) {
         const char *slash = strrchr(engine->config->model, '/');
         name.bytes = slash != NULL ? slash + 1 : engine->config->model;
         name.byte_count = strlen(name.bytes);
@@ -247,6 +243,10 @@ static void fill_info(struct engine *engine)
 
 static void log_start(const struct engine *engine)
 {
+    if (engine->config->model == NULL) {
+        log_event(LOG_WARNING, "demo_model",
+                  "no --model given: serving the embedded demo model, which only tells stories");
+    }
     const struct engine_info *info = &engine->info;
     const struct engine_plan *totals = &engine->plan.totals;
     uint32_t asked = engine->config->max_model_len != 0 ? (uint32_t)engine->config->max_model_len
@@ -292,10 +292,7 @@ static enum status start_thread(struct engine *engine, struct error *err)
 
 static enum status open_parts(struct engine *engine, struct error *err)
 {
-    enum status status = check_model_path(engine->config, err);
-    if (status == OK) {
-        status = open_backend(engine, err);
-    }
+    enum status status = open_backend(engine, err);
     if (status == OK) {
         status = open_model(engine, err);
     }

@@ -33,6 +33,8 @@ struct engine_info {
     uint32_t block_count;
 };
 
+#define ENGINE_DEMO_NAME "sluice-demo" /* what is served where the config names no model */
+
 /* What engine_open would allocate, and for what; printed by --plan. */
 struct engine_plan {
     uint64_t weight_bytes; /* mapped, shared with the page cache */
@@ -50,7 +52,7 @@ struct engine_plan {
 /* Works out the plan for a model and a config without allocating it. */
 enum status engine_plan(const struct config *config, struct engine_plan *plan, struct error *err);
 
-/* Loads the model, takes all memory, starts the engine thread. config is borrowed for good. */
+/* Loads the model (the embedded one if config->model is NULL), takes all memory, starts the engine thread. config is borrowed for good. */
 enum status engine_open(struct engine **out, const struct config *config, struct error *err);
 
 /* Stops at once: running requests finish with REPLY_FINISH_CANCELLED; then frees everything.

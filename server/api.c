@@ -31,9 +31,13 @@ enum status api_open(struct api_context *context, const struct config *config, s
 {
     *context = (struct api_context){
         .config = config, .created = clock_wall_seconds(), .salt_key = salt_draw_key()};
-    const char *model = config->model != NULL ? config->model : "";
-    context->model_name = config->served_model_name != NULL ? strdup(config->served_model_name)
-                                                            : name_from_path(model);
+    if (config->served_model_name != NULL) {
+        context->model_name = strdup(config->served_model_name);
+    } else if (config->model != NULL) {
+        context->model_name = name_from_path(config->model);
+    } else {
+        context->model_name = strdup(ENGINE_DEMO_NAME);
+    }
     if (context->model_name == NULL) {
         return error_set(err, ERR_MEMORY, "no memory for the model's name");
     }

@@ -204,9 +204,10 @@ static int run(struct api_context *context, struct http *http)
 {
     struct error error = {0};
     struct engine *engine = NULL;
-    log_event(LOG_INFO, "listening", "http://%s, loading %s", http_address(http),
-              context->config->model);
-    service_loading(context->config->model);
+    const char *path = context->config->model;
+    const char *model = path != NULL ? path : "the embedded demo model";
+    log_event(LOG_INFO, "listening", "http://%s, loading %s", http_address(http), model);
+    service_loading(model);
     enum status status = engine_open(&engine, context->config, &error);
     if (status == OK) {
         status = api_publish(context, engine, &error);
@@ -271,9 +272,6 @@ int main(int argument_count, char **arguments)
         print_version();
     } else if (config.health_check) {
         code = check_health(&config);
-    } else if (config.model == NULL) {
-        fprintf(stderr, "sluiced: --model FILE.gguf is needed (--help lists all options)\n");
-        code = EXIT_USAGE;
     } else if (config.plan) {
         code = print_plan(&config);
     } else if (config.check_config) {

@@ -268,20 +268,29 @@ struct trained {
     struct machine machine;
 };
 
-static void open_trained(struct trained *trained, const char *data, const char *model,
-                         const char *variant, enum precision precision, enum dtype kv_dtype)
+static void open_trained_files(struct trained *trained, const char *reference_path,
+                               const char *model_path, enum precision precision,
+                               enum dtype kv_dtype)
 {
-    char path[4096];
-    snprintf(path, sizeof path, "%s/models/%s/reference.json", data, model);
     json_error_t json_err;
-    trained->reference = json_load_file(path, 0, &json_err);
+    trained->reference = json_load_file(reference_path, 0, &json_err);
     assert_non_null(trained->reference);
-    snprintf(path, sizeof path, "%s/models/%s/derived/%s-%s.gguf", data, model, model, variant);
     struct error err;
-    if (gguf_open(&trained->file, path, &err) != OK) {
+    if (gguf_open(&trained->file, model_path, &err) != OK) {
         fail_msg("%s", err.message);
     }
     open_machine(&trained->machine, &trained->file, ISA_AUTO, precision, kv_dtype, TEXT_TOKENS_MAX);
+}
+
+static void open_trained(struct trained *trained, const char *data, const char *model,
+                         const char *variant, enum precision precision, enum dtype kv_dtype)
+{
+    char reference_path[4096];
+    char model_path[4096];
+    snprintf(reference_path, sizeof reference_path, "%s/models/%s/reference.json", data, model);
+    snprintf(model_path, sizeof model_path, "%s/models/%s/derived/%s-%s.gguf", data, model, model,
+             variant);
+    open_trained_files(trained, reference_path, model_path, precision, kv_dtype);
 }
 
 static void close_trained(struct trained *trained)
@@ -573,6 +582,30 @@ static void integer_inputs_cost_next_to_no_likelihood(void **state)
     }
 }
 
+/* The shipped models, against what the float32 definition they were trained with computes from the
+ * weights as stored (tests/reference/demo/golden.py). */
+static void demo_models_are_reproduced(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"sluice-demo", "sluice-demo-draft"};
+    for (size_t m = 0; m < sizeof names / sizeof names[0]; m++) {
+        char reference_path[128];
+        char model_path[128];
+        snprintf(reference_path, sizeof reference_path, "tests/golden/demo/%s.json", names[m]);
+        snprintf(model_path, sizeof model_path, "configs/demo/%s.gguf", names[m]);
+        struct trained trained;
+        open_trained_files(&trained, reference_path, model_path, PRECISION_F32, DTYPE_F32);
+        double error = worst_nll_error(&trained);
+        print_message("  %s: NLL off by %.2g\n", names[m], error);
+        assert_true(error < 1e-5);
+        check_texts(&trained, 1e-3);
+        check_logits(&trained.machine,
+                     json_array_get(json_object_get(trained.reference, "logits"), 0));
+        check_against_double(&trained);
+        close_trained(&trained);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -582,6 +615,7 @@ int main(void)
         cmocka_unit_test(every_weight_type_agrees_in_experts),
         cmocka_unit_test(expert_shapes_and_routers_out_of_the_ordinary_agree),
         cmocka_unit_test(a_small_mixture_of_experts_agrees),
+        cmocka_unit_test(demo_models_are_reproduced),
         cmocka_unit_test(trained_models_in_f32_are_reproduced),
         cmocka_unit_test(keys_and_values_in_f16_change_no_clear_choice),
         cmocka_unit_test(trained_models_in_other_types_stay_close),

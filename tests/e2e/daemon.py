@@ -29,11 +29,12 @@ class Skipped(Exception):
 class Daemon:
     """One running sluiced. Options are flags without dashes: max_num_seqs=2."""
 
-    def __init__(self, wait=True, template=TEMPLATE, **options):
+    def __init__(self, wait=True, template=TEMPLATE, demo=False, **options):
         self.log = tempfile.TemporaryFile()
         options.setdefault("port", 0)
-        arguments = [Settings.binary, "--model", Settings.model, "--served-model-name", "tiny",
-                     "--threads", "1"]
+        arguments = [Settings.binary, "--threads", "1"]
+        if not demo:
+            arguments += ["--model", Settings.model, "--served-model-name", "tiny"]
         if template:
             arguments += ["--chat-template", template]
         for name, value in options.items():

@@ -201,3 +201,17 @@ def test_environment_and_file_configure_too():
             file.write("max-model-len = 64\n")
         with Daemon(config=path) as d:
             assert d.request("GET", "/v1/models")[2]["data"][0]["max_model_len"] == 64
+
+
+def test_without_a_model_it_serves_the_embedded_one():
+    with Daemon(demo=True, template=None) as daemon:
+        assert "embedded demo model" in daemon.log_text()
+        status, _, models = daemon.request("GET", "/v1/models")
+        assert status == 200 and models["data"][0]["id"] == "sluice-demo", models
+        body = {"messages": [{"role": "user", "content": "Who are you?"}], "temperature": 0, "max_tokens": 60}
+        status, _, answer = daemon.post("/v1/chat/completions", body)
+        choice = answer["choices"][0]
+        assert status == 200 and "sluice" in choice["message"]["content"], answer
+        assert choice["finish_reason"] == "stop", answer
+        status, _, answer = daemon.post("/v1/completions", {"prompt": "Once upon a time", "max_tokens": 40, "seed": 1})
+        assert status == 200 and len(answer["choices"][0]["text"].split()) > 20, answer
