@@ -2,15 +2,19 @@
 
 SPDX-License-Identifier: Apache-2.0
 """
+import json
 import os
+import re
 import socket
 import subprocess
 import tempfile
 import time
 
-from daemon import PATIENCE, Daemon, Settings
+from daemon import HERE, PATIENCE, Daemon, Settings
 
 BIG = {"prompt": "Once upon a time", "max_tokens": 450, "temperature": 1, "seed": 1, "ignore_eos": True}
+
+README = os.path.join(HERE, "..", "..", "README.md")
 
 
 def run(*arguments):
@@ -213,5 +217,15 @@ def test_without_a_model_it_serves_the_embedded_one():
         choice = answer["choices"][0]
         assert status == 200 and "sluice" in choice["message"]["content"], answer
         assert choice["finish_reason"] == "stop", answer
-        status, _, answer = daemon.post("/v1/completions", {"prompt": "Once upon a time", "max_tokens": 40, "seed": 1})
-        assert status == 200 and len(answer["choices"][0]["text"].split()) > 20, answer
+
+
+def test_the_story_in_the_readme_is_what_it_tells():
+    with open(README, encoding="utf-8") as readme:
+        lines = readme.read().split("\n")
+    first = lines.index("answers, on every machine and under any load, with")
+    quoted = [line[2:] for line in lines[first:first + 12] if line.startswith(">")]
+    request = json.loads(re.search(r"-d '(.*)'", lines[first - 2]).group(1))
+    with Daemon(demo=True, template=None) as daemon:
+        status, _, answer = daemon.post("/v1/completions", request)
+    assert status == 200, answer
+    assert answer["choices"][0]["text"].strip() == "\n".join(quoted).strip(), answer

@@ -25,7 +25,7 @@ SHARES = {"tiny": 0.35, "storybooks": 0.12, "books": 0.38, "chat": 0.15}
 SHARES_LATE = {"tiny": 0.28, "storybooks": 0.12, "books": 0.40, "chat": 0.20}
 EXIT_ROTATION, EXIT_WEIGHT = 4, 0.25
 BALANCE_WEIGHT = 0.01
-STEPS = {"target": 1700, "draft": 600, "moe": 360}
+STEPS = {"target": 1700, "draft": 600, "moe": 220}
 RATES = {"target": (0.02, 0.004), "draft": (0.02, 0.006), "moe": (0.02, 0.004)}  # Muon, AdamW
 
 
