@@ -587,7 +587,7 @@ static void integer_inputs_cost_next_to_no_likelihood(void **state)
 static void demo_models_are_reproduced(void **state)
 {
     (void)state;
-    static const char *const names[] = {"sluice-demo", "sluice-demo-draft"};
+    static const char *const names[] = {"sluice-demo", "sluice-demo-draft", "sluice-demo-moe"};
     for (size_t m = 0; m < sizeof names / sizeof names[0]; m++) {
         char reference_path[128];
         char model_path[128];

@@ -76,7 +76,7 @@ static void the_heads_are_there(void **state)
         expect_tensor(&file, name, VOCABULARY, DIM);
     }
     snprintf(name, sizeof name, "blk.%d.nextn.eh_proj.weight", LAYER);
-    expect_tensor(&file, name, DIM, 2 * DIM);
+    expect_tensor(&file, name, DIM, JOINED_DIM);
     static const char *const norms[] = {"nextn.enorm", "nextn.hnorm", "nextn.shared_head_norm",
                                         "attn_norm", "ffn_norm"};
     for (size_t i = 0; i < sizeof norms / sizeof norms[0]; i++) {
