@@ -59,6 +59,7 @@ static void the_heads_are_there(void **state)
     (void)state;
     enum {
         DIM = 256,
+        JOINED_DIM = 512,
         VOCABULARY = 2048,
         LAYER = 8,
         HEADS = 3
