@@ -10,13 +10,15 @@ __asm__(".pushsection .rodata\n"
         "demo_model_begin:\n"
         ".incbin \"" FILE_PATH "\"\n"
         "demo_model_end:\n"
+        ".balign 8\n"
+        "demo_model_byte_count:\n"
+        ".quad demo_model_end - demo_model_begin\n"
         ".popsection\n");
 
 extern const uint8_t demo_model_begin[];
-extern const uint8_t demo_model_end[];
+extern const uint64_t demo_model_byte_count;
 
 enum status demo_model_open(struct gguf *out, struct error *err)
 {
-    uint64_t byte_count = (uint64_t)(demo_model_end - demo_model_begin);
-    return gguf_parse(out, demo_model_begin, byte_count, "the embedded demo model", err);
+    return gguf_parse(out, demo_model_begin, demo_model_byte_count, "the embedded demo model", err);
 }

@@ -222,6 +222,7 @@ static struct backend *open_backend(const struct bench *bench)
 /* With the stored weight and f32 inputs, or with a packed one and inputs of 8 or 16 bits. */
 static double time_matmul(const struct bench *bench, struct matmul_args *args, const char *inputs)
 {
+    struct matmul_args packed = *args;
     struct tensor weight = *args->weight;
     struct error err = {0};
     struct bench own = *bench;
@@ -229,13 +230,13 @@ static double time_matmul(const struct bench *bench, struct matmul_args *args, c
         return time_of(bench, call_matmul, args);
     }
     weight.use = strcmp(inputs, "a16") == 0 ? TENSOR_PRODUCT_FINE : TENSOR_PRODUCT;
-    args->weight = &weight;
+    packed.weight = &weight;
     own.be = open_backend(bench);
     if (own.be->ops->weight_import(own.be, &weight, &err) != OK) {
         fprintf(stderr, "%s\n", err.message);
         exit(1);
     }
-    double seconds = time_of(&own, call_matmul, args);
+    double seconds = time_of(&own, call_matmul, &packed);
     backend_close(own.be);
     return seconds;
 }
