@@ -66,14 +66,7 @@ static enum status make_plan(struct memory_plan *plan, const struct config *conf
 static enum status open_model_file(struct gguf *file, const struct config *config,
                                    struct error *err)
 {
-    if (config->model == NULL) {
-        return demo_model_open(file, err);
-    }
-    if (config->model[0] == '\0') {
-        return error_set(err, ERR_INVALID,
-                         "--model is empty: name a GGUF file, or leave it out for the demo model");
-    }
-    return gguf_open(file, config->model, err);
+    return config->model != NULL ? gguf_open(file, config->model, err) : demo_model_open(file, err);
 }
 
 enum status engine_plan(const struct config *config, struct engine_plan *plan, struct error *err)

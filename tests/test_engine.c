@@ -77,7 +77,7 @@ static void what_cannot_be_opened_says_why_and_leaves_nothing(void **state)
         {"--max-model-len", "1", ERR_INVALID, {"max-model-len", "2"}},
         {"--kv-cache-memory-bytes", "100", ERR_INVALID, {"kv-cache-memory-bytes", "100"}},
         {"--model", "/nonexistent/file.gguf", ERR_IO, {"/nonexistent/file.gguf", ""}},
-        {"--model", "", ERR_INVALID, {"--model", "GGUF"}},
+        {"--model", "tests/test.h", ERR_FORMAT, {"tests/test.h", "GGUF"}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct engine_rig rig;

@@ -36,7 +36,7 @@ def test_settings_that_cannot_be_are_named():
                             (["--model", Settings.model, "--no-such-option"], "no-such-option"),
                             (["--model", Settings.model, "--chat-template", "/nonexistent", "--port", "0"],
                              "nonexistent"),
-                            ([], "--model")):
+                            (["--model", os.path.join(HERE, "daemon.py"), "--port", "0"], "daemon.py")):
         got = run(*arguments)
         assert got.returncode != 0 and word in got.stderr, (arguments, got)
 
