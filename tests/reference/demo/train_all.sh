@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains, exports and measures every demo model: about two hours on two cores with AVX-512 BF16.
+# Trains, exports and measures every demo model: more than an hour on two cores with AVX-512 BF16.
 # A run that was stopped goes on from its checkpoints.
 # Usage: train_all.sh RUN_FOLDER; PYTHON names an interpreter that has requirements.txt.
 set -euo pipefail
