@@ -20,7 +20,7 @@ LDFLAGS += -pthread $(CFLAGS_$(VARIANT))
 LDLIBS  += -lmicrohttpd -ljansson -lxxhash -lutf8proc -lsystemd -lm
 
 FOLDERS ?= configs kernels kernels/cpu kvcache scheduler engine engine/formats engine/tokenizer \
-           server server/chat
+           server server/chat server/commands
 SOURCES := $(filter-out server/main.c,$(wildcard $(FOLDERS:%=%/*.c)))
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o)
 LIBRARY := $(OUT)/libsluice.a
@@ -29,7 +29,8 @@ LIBRARY := $(OUT)/libsluice.a
 TEST_SHARED  := $(wildcard tests/support/*.c)
 TEST_LIBRARY := $(OUT)/libtests.a
 # The load generator: a program of its own, which knows the server only by its protocol.
-BENCH_OBJECTS := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/load/*.c)) $(OUT)/configs/error.o
+BENCH_OBJECTS := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/load/*.c)) $(OUT)/configs/error.o \
+                 $(OUT)/configs/option_table.o
 BENCH_PARTS   := $(filter-out %/main.o,$(BENCH_OBJECTS))
 PROGRAMS      = $(patsubst %.c,$(OUT)/%,$(wildcard tests/$(1)_*.c))
 TESTS        := $(call PROGRAMS,test) $(call PROGRAMS,check) $(call PROGRAMS,sim)
