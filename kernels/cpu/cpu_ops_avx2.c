@@ -422,6 +422,6 @@ void cpu_ops_avx2_fill(struct cpu_ops *ops)
     ops->weigh = weigh;
     ops->rmsnorm = rmsnorm;
     ops->rope = rope;
-    ops->gated_silu = gated_silu;
-    ops->gated_gelu = gated_gelu;
+    ops->gated[ACTIVATION_SILU] = gated_silu;
+    ops->gated[ACTIVATION_GELU_TANH] = gated_gelu;
 }
