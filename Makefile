@@ -64,6 +64,8 @@ VECTOR_release := -O3
 $(OUT)/%_avx2.o:   CFLAGS += $(VECTOR_$(VARIANT)) -mavx2 -mfma -mf16c
 $(OUT)/%_avx512vnni.o: CFLAGS += $(VECTOR_$(VARIANT)) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c
 $(OUT)/%_avx512.o: CFLAGS += $(VECTOR_$(VARIANT)) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
+# Following variables through unrolled register tiles, for the debugger, takes gcc minutes under asan.
+$(OUT)/%_avx2.o $(OUT)/%_avx512.o $(OUT)/%_avx512vnni.o: CFLAGS += -fno-var-tracking
 
 # The demo model is part of the program.
 $(OUT)/engine/demo_model.o: configs/demo/sluice-demo.gguf
