@@ -62,6 +62,18 @@ struct rmsnorm_args {
     float epsilon;
 };
 
+/* out = (in - mean) / sqrt(variance + epsilon) * weight (+ bias), row by row, with the variance of
+ * the whole row: the mean square of in - mean. out may be in. */
+struct layernorm_args {
+    float *out;          /* [row_count, dim] f32 */
+    const float *in;     /* [row_count, dim] f32 */
+    const float *weight; /* [dim] f32 */
+    const float *bias;   /* [dim] f32, or NULL */
+    uint32_t row_count;
+    uint32_t dim;
+    float epsilon;
+};
+
 /* out = in x weight^T (+ bias) (+ residual). f32 accumulation. out may be residual, not in. A weight
  * that was not imported is used in its stored form, with f32 inputs. */
 struct matmul_args {
@@ -123,10 +135,16 @@ struct attention_span {
 
 /* Causal grouped-query attention through block tables. Keys are reduced over ranges of fixed
  * absolute position (ATTENTION_RANGE_TOKENS), each giving (output, log-sum-exp), and the ranges
- * are merged in ascending order, whatever the split among threads. */
+ * are merged in ascending order, whatever the split among threads. What no query of a span sees
+ * for the window is not read, nor are its block ids.
+ *
+ * A sink is one more key that every query of a head sees, whose value is zero: it takes weight
+ * and gives nothing. It enters once, when all ranges are merged, and `lse` counts it: of calls
+ * whose results attention_merge will join, one only may have sinks. */
 struct attention_args {
     float *out;     /* [row_count, head_count, head_dim] f32 */
-    float *lse;     /* [row_count, head_count] f32 log-sum-exp of the scaled scores, or NULL */
+    float *lse;     /* [row_count, head_count] f32 log-sum-exp of the scores as the softmax has
+                       them: scaled, capped, with the sink. Or NULL */
     const float *q; /* [row_count, head_count, head_dim] f32 */
     const struct kv_layer *kv;
     const struct attention_span *spans; /* [span_count], disjoint row ranges */
@@ -134,6 +152,9 @@ struct attention_args {
     uint32_t head_count; /* a multiple of kv->kv_head_count */
     float scale;         /* usually 1 / sqrt(head_dim) */
     uint32_t window;     /* only the last `window` positions are seen; 0 = all */
+    float softcap;       /* a scaled score s becomes softcap * tanh(s / softcap); 0 = it stays */
+    const float *sinks;  /* [head_count] f32 score of each head's sink, neither scaled nor capped,
+                            or NULL */
 };
 
 enum {
@@ -152,8 +173,22 @@ struct attention_merge_args {
 };
 
 enum activation {
-    ACTIVATION_SILU,
-    ACTIVATION_GELU_TANH,
+    ACTIVATION_SILU,      /* x / (1 + exp(-x)) */
+    ACTIVATION_GELU_TANH, /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
+    ACTIVATION_GELU,      /* x/2 (1 + erf(x / sqrt(2))) */
+    ACTIVATION_RELU,      /* max(x, 0) */
+    /* Gated only, gpt-oss: with the gate g at most 7 and `up` in -7 .. 7,
+     * g / (1 + exp(-1.702 g)) * (up + 1). */
+    ACTIVATION_SWIGLU_CLAMPED,
+    ACTIVATION_COUNT
+};
+
+/* x = activation(x), element by element. */
+struct activate_args {
+    float *x; /* [row_count, dim] f32 */
+    uint32_t row_count;
+    uint32_t dim;
+    enum activation activation; /* but ACTIVATION_SWIGLU_CLAMPED */
 };
 
 /* out = activation(gate) * up, element by element. out may be gate. */
@@ -164,6 +199,25 @@ struct gated_activation_args {
     uint32_t row_count;
     uint32_t dim;
     enum activation activation;
+};
+
+/* out = a + scale * b, element by element. out may be a or b. */
+struct add_scaled_args {
+    float *out;     /* [row_count, dim] f32 */
+    const float *a; /* [row_count, dim] f32 */
+    const float *b; /* [row_count, dim] f32 */
+    uint32_t row_count;
+    uint32_t dim;
+    float scale;
+};
+
+/* x = scale * x, then, with a cap, x = cap * tanh(x / cap): what logits go through. */
+struct scale_cap_args {
+    float *x; /* [row_count, dim] f32 */
+    uint32_t row_count;
+    uint32_t dim;
+    float scale;
+    float cap; /* 0 = none */
 };
 
 /* out[i] = in[rows[i]]: the rows whose logits are wanted. */
@@ -207,11 +261,13 @@ struct experts_gather_args {
     uint32_t dim;
 };
 
-/* out[place] = in[place] x weights[expert of the place]^T, as matmul does it. out is not in. */
+/* out[place] = in[place] x weights[expert of the place]^T (+ its bias), as matmul does it. out is
+ * not in. */
 struct experts_matmul_args {
     float *out;                   /* [row_count * used_count, out_dim] f32 */
     const float *in;              /* [row_count * used_count, in_dim] f32 */
     const struct tensor *weights; /* [expert_count] tensors [out_dim, in_dim] of one dtype */
+    const float *bias;            /* [expert_count, out_dim] f32, or NULL */
     const struct expert_routes *routes;
 };
 
@@ -245,12 +301,16 @@ struct backend_ops {
 
     void (*embed)(struct backend *be, const struct embed_args *args);
     void (*rmsnorm)(struct backend *be, const struct rmsnorm_args *args);
+    void (*layernorm)(struct backend *be, const struct layernorm_args *args);
     void (*matmul)(struct backend *be, const struct matmul_args *args);
     void (*rope)(struct backend *be, const struct rope_args *args);
     void (*kv_write)(struct backend *be, const struct kv_write_args *args);
     void (*attention)(struct backend *be, const struct attention_args *args);
     void (*attention_merge)(struct backend *be, const struct attention_merge_args *args);
+    void (*activate)(struct backend *be, const struct activate_args *args);
     void (*gated_activation)(struct backend *be, const struct gated_activation_args *args);
+    void (*add_scaled)(struct backend *be, const struct add_scaled_args *args);
+    void (*scale_cap)(struct backend *be, const struct scale_cap_args *args);
     void (*gather_rows)(struct backend *be, const struct gather_rows_args *args);
     void (*experts_route)(struct backend *be, const struct experts_route_args *args);
     void (*experts_gather)(struct backend *be, const struct experts_gather_args *args);
