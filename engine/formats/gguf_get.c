@@ -55,7 +55,8 @@ static enum status wrong_type(const struct gguf *file, const struct gguf_entry *
                               const char *key, const char *wanted, struct error *err)
 {
     return error_set(err, ERR_FORMAT, "%skey %s has type %s, not %s",
-                     place_of(file, entry->offset).text, key, gguf_get_type_name(entry->type), wanted);
+                     place_of(file, entry->offset).text, key, gguf_get_type_name(entry->type),
+                     wanted);
 }
 
 enum status gguf_get_u64(const struct gguf *file, const char *key, bool required, uint64_t min,
