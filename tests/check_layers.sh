@@ -16,7 +16,7 @@ BEGIN {
     for (i in faces) face[faces[i]] = 1
     # library header -> pattern of the files that may include it
     only["microhttpd.h"] = "^server/http"
-    only["jansson.h"] = "^(server/|configs/config\\.c)"
+    only["jansson.h"] = "^(server/|configs/config\\.c|engine/formats/)"
     only["xxhash.h"] = "^kvcache/prefix_index\\.c|^engine/(tokenizer|formats)/"
     only["liburing.h"] = "^engine/loader\\.c"
     only["cblas.h"] = "^kernels/cpu/gemm\\.c"
