@@ -82,6 +82,7 @@ const char *backend_isa_name(enum isa isa_max)
 {
     switch (cpu_ops_isa(isa_max)) {
     case ISA_AVX512:
+    case ISA_AVX512_OLD:
         return "avx512";
     case ISA_AVX2:
         return "avx2";

@@ -23,6 +23,7 @@ struct backend;
 enum isa {
     ISA_SCALAR,
     ISA_AVX2,
+    ISA_AVX512_OLD, /* as processors without VNNI have it: integer products are AVX2's */
     ISA_AVX512,
     ISA_AUTO, /* the best this processor has */
 };
