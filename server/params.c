@@ -17,7 +17,6 @@
 
 enum {
     DEFAULT_COMPLETION_TOKENS = 16, /* OpenAI's, for completions without max_tokens */
-    LIMIT_TOOLS = 128,              /* the OpenAI bound */
     LIMIT_SALT_BYTES = 1024,        /* cache_salt: identifiers, not documents */
 };
 
