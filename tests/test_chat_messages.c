@@ -4,6 +4,8 @@
 
 #include "server/chat_messages.h"
 
+static struct chat_style style;
+
 /* The normalised messages as compact text with sorted keys, or NULL with the refusal. */
 static char *normalise(const char *messages, struct refusal *refusal)
 {
@@ -12,7 +14,7 @@ static char *normalise(const char *messages, struct refusal *refusal)
     json_t *out = NULL;
     *refusal = (struct refusal){0};
     char *text = NULL;
-    if (chat_messages_normalise(&out, given, refusal) == OK) {
+    if (chat_messages_normalise(&out, given, &style, refusal) == OK) {
         text = json_dumps(out, JSON_COMPACT | JSON_SORT_KEYS);
         json_decref(out);
     }

@@ -456,13 +456,13 @@ static void tools_reach_the_template_unless_the_choice_is_none(void **state)
     static const char tools[] = "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]";
     char extra[256];
     assert_int_equal(parse(&params, PARAMS_CHAT, tools, &refusal), OK);
-    assert_non_null(params.tools);
+    assert_non_null(params.tools.tools);
     params_release(&params);
     snprintf(extra, sizeof extra, "%s,\"tool_choice\":\"none\"", tools);
     assert_int_equal(parse(&params, PARAMS_CHAT, extra, &refusal), OK);
-    assert_null(params.tools);
+    assert_null(params.tools.tools);
     params_release(&params);
-    expect_refused(PARAMS_CHAT, "\"tools\":[{\"type\":\"function\"}]", "tools");
+    expect_refused(PARAMS_CHAT, "\"tools\":[{\"type\":\"function\"}]", "tools[0].function");
     expect_refused(PARAMS_CHAT, "\"tools\":{}", "tools");
 }
 

@@ -20,7 +20,7 @@ static const struct output_thinking thinkings[] = {
     {"mistral", "[THINK]", "[/THINK]", {{"[THINK]"}}},
     {"seed_oss", "<seed:think>", "</seed:think>", {{"</seed:think>"}}},
     {"cohere", "<|START_THINKING|>", "<|END_THINKING|>", {{"<|START_THINKING|>"}}},
-    {"think", "<think>", "</think>", {{"</think>"}}},
+    {"think", "<think>", "</think>", {{"</think>"}, {"<think>"}}},
 };
 
 enum {
@@ -147,6 +147,30 @@ bool output_family_opens_reasoning(const struct output_family *family, const cha
     size_t open_bytes = strlen(family->thinking->open);
     return prompt_bytes >= open_bytes &&
            memcmp(prompt + prompt_bytes - open_bytes, family->thinking->open, open_bytes) == 0;
+}
+
+/* Where word begins for the last time, or NULL. */
+static const char *last_of(const char *text, size_t text_bytes, const char *word)
+{
+    const char *found = NULL;
+    const char *at = text;
+    size_t word_bytes = strlen(word);
+    while ((at = memmem(at, text_bytes - (size_t)(at - text), word, word_bytes)) != NULL) {
+        found = at;
+        at += word_bytes;
+    }
+    return found;
+}
+
+bool output_family_left_open(const struct output_family *family, const char *text,
+                             size_t text_bytes)
+{
+    if (family->thinking == NULL || family->thinking->open == NULL) {
+        return false;
+    }
+    const char *open = last_of(text, text_bytes, family->thinking->open);
+    const char *close = last_of(text, text_bytes, family->thinking->close);
+    return open != NULL && (close == NULL || close < open);
 }
 
 void output_family_write_close(const struct output_family *family, struct text_buffer *out)

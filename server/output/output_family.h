@@ -64,6 +64,10 @@ enum output_id_style output_family_id_style(const struct output_family *family);
 bool output_family_opens_reasoning(const struct output_family *family, const char *prompt,
                                    size_t prompt_bytes);
 
+/* True when a text's last opening of reasoning is not closed: of a message to be continued. */
+bool output_family_left_open(const struct output_family *family, const char *text,
+                             size_t text_bytes);
+
 /* Writes what closes reasoning that the prompt has opened. */
 void output_family_write_close(const struct output_family *family, struct text_buffer *out);
 
