@@ -82,7 +82,7 @@ static void write_joined(struct text_buffer *out, const struct answer_piece *pie
                          enum output_kind kind)
 {
     text_buffer_append_text(out, "\"");
-    for (size_t i = 0; i < piece->run_count; i++) {
+    for (size_t i = 0; piece->runs != NULL && i < piece->run_count; i++) {
         if (piece->runs[i].kind == kind) {
             json_text_inside(out, piece->text + piece->runs[i].begin, piece->runs[i].byte_count);
         }
@@ -92,7 +92,7 @@ static void write_joined(struct text_buffer *out, const struct answer_piece *pie
 
 static bool has(const struct answer_piece *piece, enum output_kind kind)
 {
-    for (size_t i = 0; i < piece->run_count; i++) {
+    for (size_t i = 0; piece->runs != NULL && i < piece->run_count; i++) {
         if (piece->runs[i].kind == kind) {
             return true;
         }
@@ -105,7 +105,7 @@ static void write_calls(struct text_buffer *out, const struct answer_head *head,
 {
     text_buffer_append_text(out, ",\"tool_calls\":[");
     bool open = false;
-    for (size_t i = 0; i < piece->run_count; i++) {
+    for (size_t i = 0; piece->runs != NULL && i < piece->run_count; i++) {
         const struct answer_run *run = &piece->runs[i];
         if (run->kind == OUTPUT_CALL) {
             text_buffer_append_text(out, open ? "\"}},{" : "{");

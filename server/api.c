@@ -74,10 +74,9 @@ static enum status choose_family(struct api_context *context, struct engine *eng
 {
     const struct config *config = context->config;
     struct output_family *family = &context->family;
-    enum status status =
-        output_family_choose(family, config->tool_parser, config->reasoning_parser,
-                             source != NULL ? source : "", source_bytes, engine_tokenizer(engine),
-                             err);
+    enum status status = output_family_choose(family, config->tool_parser, config->reasoning_parser,
+                                              source != NULL ? source : "", source_bytes,
+                                              engine_tokenizer(engine), err);
     if (status == OK) {
         log_event(LOG_INFO, "answers", "tool calls: %s, reasoning: %s",
                   output_family_format_name(family), output_family_thinking_name(family));

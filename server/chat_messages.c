@@ -144,8 +144,8 @@ static bool is_call(const json_t *call)
 }
 
 /* known: ids of calls so far, as keys. */
-static void set_tool_calls(struct message *message, const char *role, const struct chat_style *style,
-                           json_t *known)
+static void set_tool_calls(struct message *message, const char *role,
+                           const struct chat_style *style, json_t *known)
 {
     const json_t *calls = json_fields_array(&message->fields, "tool_calls");
     if (calls == NULL || message->fields.status != OK) {
@@ -193,8 +193,8 @@ static void set_reasoning(struct message *message)
     }
 }
 
-static enum status normalise_one(const json_t *given, size_t index,
-                                 const struct chat_style *style, json_t *known, json_t **out, struct refusal *refusal)
+static enum status normalise_one(const json_t *given, size_t index, const struct chat_style *style,
+                                 json_t *known, json_t **out, struct refusal *refusal)
 {
     struct message message = {.fields = {given, refusal, NULL, OK}};
     snprintf(message.prefix, sizeof message.prefix, "messages[%zu].", index);
@@ -228,8 +228,7 @@ enum status chat_messages_normalise(json_t **out, const json_t *messages,
     enum status status = OK;
     for (size_t i = 0; i < json_array_size(messages) && status == OK; i++) {
         json_t *message = NULL;
-        status = normalise_one(json_array_get(messages, i), i, style, known, &message,
-                               refusal);
+        status = normalise_one(json_array_get(messages, i), i, style, known, &message, refusal);
         if (status == OK) {
             json_array_append_new(list, message);
         }

@@ -126,7 +126,8 @@ enum status chat_prompt_render(const struct params *params,
                            "FILE.");
     }
     json_t *messages = NULL;
-    enum status status = chat_messages_normalise(&messages, params->messages, &params->style, refusal);
+    enum status status =
+        chat_messages_normalise(&messages, params->messages, &params->style, refusal);
     if (status != OK) {
         return status;
     }

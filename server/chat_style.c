@@ -56,8 +56,7 @@ static bool fits(const struct chat_template *chat_template, struct chat_style st
     if (fine && style.string_arguments) {
         fine = strstr(prompt.bytes, arguments_text) != NULL;
     } else if (fine) {
-        fine =
-            strstr(prompt.bytes, VALUE) != NULL && strstr(prompt.bytes, "'" KEY "'") == NULL;
+        fine = strstr(prompt.bytes, VALUE) != NULL && strstr(prompt.bytes, "'" KEY "'") == NULL;
     }
     text_buffer_release(&prompt);
     return fine;

@@ -219,8 +219,7 @@ static void take_finish(struct generation *generation, struct generation_prompt 
         generation->usage.completion_tokens++;
     }
     bool may_stop = choice->output_count > generation->params.generate.sampling.min_tokens;
-    bool stopped =
-        text_stream_finish(&choice->stream, may_stop, generation_output_target(choice));
+    bool stopped = text_stream_finish(&choice->stream, may_stop, generation_output_target(choice));
     bool by_length = event->finish == REPLY_FINISH_LENGTH && !stopped;
     generation_output_finish(choice, by_length || stopped);
     if (choice->text.failed) {

@@ -14,7 +14,7 @@
 
 struct generation_choice {
     struct text_stream stream;
-    struct text_buffer text;     /* whole answer: all of it; stream: one chunk's */
+    struct text_buffer text;      /* whole answer: all of it; stream: one chunk's */
     struct output_parser *parser; /* NULL: the text is content as it is */
     struct text_buffer raw;       /* not parsed yet */
     struct answer_run *runs;      /* of text, when it is parsed */

@@ -31,7 +31,7 @@ struct params_limits {
     uint64_t timeout_us;
     uint32_t vocab_count;
     uint32_t context_tokens;
-    struct chat_style style; /* what the chat template wants */
+    struct chat_style style;     /* what the chat template wants */
     uint32_t default_max_tokens; /* chat without max_tokens; 0 = the rest of the context */
 };
 

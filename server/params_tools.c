@@ -12,7 +12,8 @@
 
 static bool is_name(const json_t *value)
 {
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
     const char *text = json_string_value(value);
     size_t byte_count = json_string_length(value);
     return text != NULL && byte_count > 0 && byte_count <= LIMIT_TOOL_NAME_BYTES &&

@@ -78,8 +78,8 @@ static bool feed_control(struct text_stream *stream, uint32_t token_id, bool may
     const char *bytes =
         tokenizer_token_bytes(stream->detokenizer.tokenizer, token_id, true, &byte_count);
     /* A text with bytes of that kind in it is no name that anyone looks for. */
-    if (byte_count == 0 || memchr(bytes, brackets[0], byte_count) != NULL ||
-        memchr(bytes, brackets[1], byte_count) != NULL) {
+    if (byte_count == 0 || memchr(bytes, (unsigned char)brackets[0], byte_count) != NULL ||
+        memchr(bytes, (unsigned char)brackets[1], byte_count) != NULL) {
         return false;
     }
     text_buffer_append(out, &brackets[0], 1);

@@ -20,7 +20,7 @@ struct text_stream {
     bool include_stop;                /* the stop string itself is part of the text */
     struct stop_match match;
     struct text_buffer pending; /* decoded, not given out */
-    bool marks_control; /* see below */
+    bool marks_control;         /* see below */
     uint64_t character_count;   /* decoded so far, given out or not: where the next token starts */
 };
 

@@ -161,7 +161,7 @@ void output_parser_begin_call(struct output_parser *parser, const struct output_
 /* A control token that is no mark: its whole length, or 0 when its end is not here yet. */
 static size_t control_bytes(struct slice text)
 {
-    const char *end = memchr(text.bytes, OUTPUT_CONTROL_CLOSE, text.byte_count);
+    const char *end = memchr(text.bytes, (unsigned char)OUTPUT_CONTROL_CLOSE, text.byte_count);
     return end != NULL ? (size_t)(end - text.bytes) + 1 : 0;
 }
 
