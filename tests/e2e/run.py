@@ -7,6 +7,7 @@ import sys
 import traceback
 
 import cancel_tests
+import command_tests
 import http_tests
 import life_tests
 import openai_tests
@@ -14,7 +15,7 @@ import shape_tests
 import tool_tests
 from daemon import Settings, Skipped
 
-MODULES = [shape_tests, openai_tests, http_tests, cancel_tests, life_tests, tool_tests]
+MODULES = [shape_tests, openai_tests, http_tests, cancel_tests, life_tests, command_tests, tool_tests]
 
 
 def main():
