@@ -127,7 +127,7 @@ static enum status render(struct text_buffer *out, const struct source *source,
     struct params params;
     struct refusal refusal = {0};
     enum status status = read_params(&params, context, &refusal);
-    params.style = chat_style_judge(chat_template);
+    params.style = chat_style_judge(source->chat_template);
     if (status == OK) {
         status =
             chat_prompt_render(&params, source->chat_template, source->tokenizer, out, &refusal);
