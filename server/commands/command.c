@@ -13,7 +13,10 @@ enum {
 };
 
 static const struct command *const commands[] = {
+    &command_inspect,
     &command_render,
+    &command_tokenize,
+    &command_detokenize,
 };
 
 enum {

@@ -48,6 +48,9 @@ void command_print_list(FILE *out);
 int command_run(const struct command *command, int argc, char **argv);
 
 /* The rows, each in the file of its name. */
+extern const struct command command_inspect;
 extern const struct command command_render;
+extern const struct command command_tokenize;
+extern const struct command command_detokenize;
 
 #endif

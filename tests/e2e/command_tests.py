@@ -5,10 +5,11 @@ SPDX-License-Identifier: Apache-2.0
 import glob
 import json
 import os
+import re
 import subprocess
 import tempfile
 
-from daemon import HERE, PATIENCE, TEMPLATE, Daemon, Settings
+from daemon import HERE, PATIENCE, TEMPLATE, Daemon, Settings, Skipped
 
 GOLDEN = os.path.join(HERE, "..", "golden", "chat_template")
 
@@ -132,6 +133,112 @@ def test_render_refuses_contexts_that_are_none():
               "add_generation_prompt")]
     for given, word in cases:
         fails("render", "--template", TEMPLATE, given=given, saying=[word])
+
+
+# ---- tokenize and detokenize ----
+
+
+def ids_of(*options, given):
+    return [int(word) for word in works("tokenize", *options, given=given.encode()).split()]
+
+
+def test_tokenize_agrees_with_the_daemon():
+    text = "Once upon a time,\nLily </s> saw <|im_end|> a dog. \U0001f600"
+    with Daemon() as d:
+        for special in (False, True):
+            got = d.post("/tokenize", {"prompt": text, "add_special_tokens": special})[2]["tokens"]
+            switch = ["--special"] if special else []
+            assert got == ids_of("--model", Settings.model, *switch, given=text), special
+        back = d.post("/detokenize", {"tokens": got})[2]["prompt"]
+        written = works("detokenize", "--model", Settings.model, given=json.dumps(got).encode())
+        assert written.decode() == back
+
+
+def test_the_demo_model_needs_no_name():
+    text = "Once upon a time, Lily saw a dog.\n\n <|im_end|>"
+    ids = works("tokenize", given=text.encode())
+    assert ids.count(b"\n") == 1 and ids.endswith(b"\n")
+    assert works("detokenize", given=ids).decode() == text
+    assert len(ids_of("--special", given=text)) == len(ids.split()) + 1
+    assert len(ids_of("--no-parse-special", given=text)) > len(ids.split())
+    assert "<|im_end|>" not in works("detokenize", "--no-special", given=ids).decode()
+    assert works("tokenize", given=b"") == b"\n" and works("detokenize", given=b"") == b""
+
+
+def test_pieces_are_ids_and_texts():
+    text = "A \"dog\"\n\tsaw"
+    lines = works("tokenize", "--pieces", given=text.encode()).decode().rstrip("\n").split("\n")
+    pairs = [line.split("\t", 1) for line in lines]
+    assert [int(number) for number, _ in pairs] == ids_of(given=text)
+    assert "".join(json.loads(piece) for _, piece in pairs) == text
+
+
+def test_text_need_not_be_utf8():
+    given = bytes(range(256)) * 3 + b"\xf0\x9f"
+    ids = works("tokenize", given=given)
+    assert works("detokenize", given=ids).decode() == given.decode(errors="replace")
+
+
+def test_ids_that_are_none_are_refused_with_their_line():
+    for given, line, word in [(b"1 2\n-3", 2, "'-3'"), (b"1\n\n99999999999999999999", 3, "99999"), (b"x", 1, "'x'"),
+                              (b"1.5", 1, "'1.5'"), (b"1;2", 1, "'1;2'"), (b"\x00", 1, "'?'"), (b"2048", 1, "2047"),
+                              (b"\xff" * 5000, 1, "?")]:
+        fails("detokenize", given=given, saying=[f"line {line}:", word, "standard input"])
+    assert works("detokenize", given=b"[[1,],2\t\r\n,,]") == works("detokenize", given=b"1 2")
+
+
+def test_models_that_are_none_are_refused():
+    with tempfile.TemporaryDirectory() as folder:
+        text = write(folder, "text.gguf", b"This is no model.")
+        for command in ("tokenize", "detokenize"):
+            fails(command, "--model", text, saying=[text])
+            fails(command, "--model", folder + "/absent", saying=["absent"])
+        fails("inspect", text, saying=[text])
+        fails("inspect", folder + "/absent", saying=["absent"])
+
+
+# ---- inspect ----
+
+
+def test_inspect_says_what_is_in_a_file():
+    got = json.loads(works("inspect", "--json", "--values", "3", Settings.model))
+    assert got["path"] == Settings.model and got["bytes"] == os.path.getsize(Settings.model)
+    assert got["architecture"] == "llama" and got["gguf_version"] == 3
+    entries = {entry["key"]: entry for entry in got["entries"]}
+    assert entries["general.architecture"] == {"key": "general.architecture", "type": "string", "value": "llama"}
+    tokens = entries["tokenizer.ggml.tokens"]
+    assert tokens["count"] == got["tokenizer"]["tokens"] and len(tokens["values"]) == 3
+    assert got["tensor_bytes"] == sum(tensor["bytes"] for tensor in got["tensors"])
+    assert max(tensor["offset"] + tensor["bytes"] for tensor in got["tensors"]) <= got["bytes"]
+    embedding = next(tensor for tensor in got["tensors"] if tensor["name"] == "token_embd.weight")
+    assert embedding["shape"][0] == tokens["count"] and embedding["supported"]
+    text = works("inspect", Settings.model).decode()
+    for word in ("general.architecture  string  \"llama\"", "token_embd.weight", f"{got['parameters']} in "):
+        assert word in text, word
+
+
+def test_inspect_plans_as_the_daemon_does():
+    plan = works("--plan", "--model", Settings.model).decode()
+    serving = json.loads(works("inspect", "--json", Settings.model))["serving"]
+    assert re.search(rf"^total +{serving['total_bytes']} bytes", plan, re.M), (serving, plan)
+
+
+def test_inspect_shows_what_cannot_be_served():
+    data = os.environ.get("SLUICE_DATA") or "../shared/data"
+    path = os.path.join(data, "conformance", "ggml-quants", "ggml-quant-vectors.gguf")
+    if not os.path.exists(path):
+        raise Skipped(f"no {path}")
+    got = json.loads(works("inspect", "--json", path))
+    assert "error" in got["serving"] and "error" in got["tokenizer"]
+    kinds = {tensor["type"]: tensor["supported"] for tensor in got["tensors"]}
+    assert kinds["q4_K"] and not kinds["iq1_s"]
+    text = works("inspect", path).decode()
+    assert "not possible: " in text and "(not supported)" in text and "cannot be used: " in text
+
+
+def test_inspect_knows_the_demo_model():
+    assert b"the embedded demo model" in works("inspect")
+    assert "sluice-demo" in [entry.get("value") for entry in json.loads(works("inspect", "--json"))["entries"]]
 
 
 # ---- POST /apply-template ----
