@@ -126,17 +126,16 @@ static void open_machine(struct machine *machine, const struct gguf *file, enum 
     for (uint32_t i = 0; i < block_count; i++) {
         machine->block_ids[i] = block_count - 1 - i;
     }
-    forward_rig_open(
-        &machine->rig, file,
-        &(struct forward_rig_options){.thread_count = thread_count,
-                                      .isa_max = isa_max,
-                                      .precision = PRECISION_F32,
-                                      .kv_dtype = DTYPE_F32,
-                                      .block_tokens = BLOCK_TOKENS,
-                                      .block_count = block_count,
-                                      .token_count_max =
-                                          token_count_max + NEIGHBOURS * NEIGHBOUR_TOKENS,
-                                      .span_count_max = 1 + NEIGHBOURS});
+    forward_rig_open(&machine->rig, file,
+                     &(struct forward_rig_options){.thread_count = thread_count,
+                                                   .isa_max = isa_max,
+                                                   .precision = PRECISION_F32,
+                                                   .kv_dtype = DTYPE_F32,
+                                                   .block_tokens = BLOCK_TOKENS,
+                                                   .block_count = block_count,
+                                                   .token_count_max = token_count_max +
+                                                                      NEIGHBOURS * NEIGHBOUR_TOKENS,
+                                                   .span_count_max = 1 + NEIGHBOURS});
 }
 
 static void close_machine(struct machine *machine)
@@ -246,8 +245,7 @@ static void compare_outputs(struct score *score, struct machine *machine,
     memcpy(last, prompt_logits + (size_t)(prompt_count - 1) * vocab_count,
            vocab_count * sizeof *last);
     for (uint32_t i = 0; i < prompt->output_count; i++) {
-        note_token(score, last, vocab_count, prompt->output_ids[i],
-                   (double)prompt->output_gaps[i]);
+        note_token(score, last, vocab_count, prompt->output_ids[i], (double)prompt->output_gaps[i]);
         token_ids[prompt_count + i] = prompt->output_ids[i];
         run_piece(machine, token_ids, prompt_count + i, 1, last);
     }

@@ -68,6 +68,8 @@ def llama():
     yield Case("llama-llama3", "Llama", sizes(tie_word_embeddings=True, **LLAMA3), golden=True)
     yield Case("llama-llama3_saved", "Llama", sizes(**LLAMA3), hub=False)
     yield Case("llama-linear", "Llama", sizes(**LINEAR))
+    yield Case("llama-linear_type", "Llama", sizes(**LINEAR),
+               extra=dict(rope_scaling={"type": "linear", "factor": 4.0}))  # before rope_type
     yield Case("llama-yarn", "Llama", sizes(**YARN))
     yield Case("llama-yarn_tuned", "Llama", sizes(**YARN_TUNED), hub=False)
     yield Case("llama-dynamic", "Llama", sizes(**{**DYNAMIC, "max_position_embeddings": 64}))
@@ -198,6 +200,13 @@ def gemma3():
     yield Case("gemma3-saved", "Gemma3Text", gemma(6), hub=False)
     yield Case("gemma3-linear", "Gemma3Text",
                gemma(6, full={"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0}))
+
+
+    yield Case("gemma3-vision", "Gemma3", dict(
+        text_config={**gemma(6), "vocab_size": 300}, mm_tokens_per_image=4, image_token_index=290,
+        boi_token_index=291, eoi_token_index=292,
+        vision_config=dict(hidden_size=16, intermediate_size=20, num_hidden_layers=1,
+                           num_attention_heads=2, image_size=28, patch_size=7)), hub=False)
 
 
 def granite():

@@ -154,7 +154,8 @@ def record(folder, case, model, generator):
         prompts.append(record_prompt(model, ids, kept))
     for index, prompt in enumerate(prompts):
         room = 10 < len(prompt["ids"]) <= GREEDY_PROMPTS_MAX
-        if room and len(prompt["ids"]) + GREEDY_TOKENS <= model.config.max_position_embeddings:
+        context = model.config.get_text_config().max_position_embeddings
+        if room and len(prompt["ids"]) + GREEDY_TOKENS <= context:
             greedy.append(record_greedy(model, prompt["ids"], index))
     logits = torch.cat(kept)
     (folder / "logits.f32").write_bytes(logits.numpy().astype("<f4").tobytes())
