@@ -72,7 +72,8 @@ def llama():
                extra=dict(rope_scaling={"type": "linear", "factor": 4.0}))  # before rope_type
     yield Case("llama-yarn", "Llama", sizes(**YARN))
     yield Case("llama-yarn_tuned", "Llama", sizes(**YARN_TUNED), hub=False)
-    yield Case("llama-dynamic", "Llama", sizes(**{**DYNAMIC, "max_position_embeddings": 64}))
+    yield Case("llama-dynamic", "Llama", sizes(**{**DYNAMIC, "max_position_embeddings": 64}),
+               prompts=(1, 2, 17, 30))  # up to the trained context, where it changes nothing
     yield Case("llama-sharded", "Llama", sizes(num_hidden_layers=3), shard="60KB")
     yield Case("llama-sharded_bf16", "Llama", sizes(num_hidden_layers=4, tie_word_embeddings=True),
                dtype="bfloat16", shard="40KB", hub=False)
