@@ -563,7 +563,8 @@ static void the_plan_states_the_bytes_of_every_buffer(void **state)
                                   .head_dim = 16,
                                   .ffn_dim = 160,
                                   .vocab_count = 320,
-                                  .rotary_dim = 16};
+                                  .rotary_dim = 16,
+                                  .residual_scale = 1.0f};
     struct forward_options options = {
         .token_count_max = 16, .span_count_max = 4, .logits_count_max = 8};
     uint64_t activations = 2 * 64 + 2 * 64 + 2 * 32 + 2 * 160 + 2 * 8;
