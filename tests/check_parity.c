@@ -7,6 +7,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/test.h"
 
+#include "engine/quantize.h"
 #include "tests/support/family_case.h"
 #include "tests/support/forward_rig.h"
 
@@ -161,7 +162,8 @@ static void run_piece(struct machine *machine, const uint32_t *token_ids, uint32
 
 /* The worst of a case, and how much was compared. */
 struct score {
-    double error; /* relative to a row's largest logit */
+    double tolerance; /* of the error */
+    double error;     /* relative to a row's largest logit */
     uint32_t token_count;
     uint32_t tokens_equal;
 };
@@ -193,7 +195,7 @@ static void note_error(struct score *score, double error)
 static void note_token(struct score *score, const float *logits, uint32_t vocab_count,
                        uint32_t expected, double gap)
 {
-    if (gap > 2.0 * tolerance * largest_magnitude(logits, vocab_count)) {
+    if (gap > 2.0 * score->tolerance * largest_magnitude(logits, vocab_count)) {
         score->token_count++;
         score->tokens_equal += largest_of(logits, vocab_count) == expected;
     }
@@ -253,9 +255,10 @@ static void compare_outputs(struct score *score, struct machine *machine,
     free(last);
 }
 
-static struct score score_of(const struct family_case *one, const struct gguf *file)
+static struct score score_of(const struct family_case *one, const struct gguf *file,
+                             double error_max)
 {
-    struct score score = {0};
+    struct score score = {.tolerance = error_max};
     for (uint32_t i = 0; i < one->prompt_count; i++) {
         const struct family_prompt *prompt = &one->prompts[i];
         struct machine machine;
@@ -272,7 +275,18 @@ static struct score score_of(const struct family_case *one, const struct gguf *f
     return score;
 }
 
-/* Prints the case's line of the table; whether it holds. */
+/* Prints the line of the table for a file of the case; whether it is right. */
+static bool score_holds(const struct family_case *one, const struct gguf *file,
+                        const char *type_name, double error_max)
+{
+    struct score score = score_of(one, file, error_max);
+    bool holds = score.error <= error_max && score.tokens_equal == score.token_count &&
+                 score.token_count > 0;
+    print_message("  %-24s %-8s error %.1e, %u of %u tokens equal%s\n", one->name, type_name,
+                  score.error, score.tokens_equal, score.token_count, holds ? "" : "  <- differs");
+    return holds;
+}
+
 static bool case_holds(const struct family_case *one)
 {
     struct gguf file;
@@ -282,12 +296,59 @@ static bool case_holds(const struct family_case *one)
     if (status != OK) {
         return holds;
     }
-    struct score score = score_of(one, &file);
+    holds = score_holds(one, &file, one->dtype, tolerance) && holds;
     gguf_close(&file);
-    bool equal = score.error <= tolerance && score.tokens_equal == score.token_count;
-    print_message("  %-24s %-8s error %.1e, %u of %u tokens equal%s\n", one->name, one->dtype,
-                  score.error, score.tokens_equal, score.token_count, equal ? "" : "  <- differs");
-    return holds && equal && score.token_count > 0;
+    return holds;
+}
+
+/* ---- Conversion ---- */
+
+/* What sluiced makes of the model, in one type, opened and scored. Whether it holds. */
+static bool conversion_holds(const struct family_case *one, const struct gguf *file,
+                             const char *folder, const char *type_name, double error_max)
+{
+    char path[1100];
+    snprintf(path, sizeof path, "%s/%s.gguf", folder, type_name);
+    struct error err = {0};
+    struct quantize_totals totals;
+    struct gguf converted;
+    const struct quantize_options options = {
+        .output = path, .type_name = type_name, .thread_count = 1, .requantize = true};
+    enum status status = quantize_file(file, &options, &totals, &err);
+    if (status == OK) {
+        status = gguf_open(&converted, path, &err);
+    }
+    unlink(path);
+    if (status != OK) {
+        print_message("  %-24s %-8s %s\n", one->name, type_name, err.message);
+        return false;
+    }
+    bool holds = score_holds(one, &converted, type_name, error_max);
+    gguf_close(&converted);
+    return holds;
+}
+
+/* f32 keeps every value; the other bounds are measured, and half as much. */
+static bool conversions_hold(const struct family_case *one)
+{
+    static const struct {
+        const char *type_name;
+        double error_max;
+    } rows[] = {{"f32", 1e-4}, {"f16", 5e-3}, {"q8_0", 8e-2}};
+    struct gguf file;
+    struct error err = {0};
+    if (try_model(&file, one, &err) != OK) {
+        return true; /* the table of parity speaks of it */
+    }
+    char folder[] = "/tmp/sluice-parity-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    bool hold = true;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        hold = conversion_holds(one, &file, folder, rows[i].type_name, rows[i].error_max) && hold;
+    }
+    rmdir(folder);
+    gguf_close(&file);
+    return hold;
 }
 
 /* ---- Batch invariance ---- */
@@ -432,10 +493,22 @@ static void golden_cases_are_batch_invariant(void **state)
     assert_true(check_cases(golden_folder, case_is_invariant) > 0);
 }
 
+static void golden_cases_survive_conversion(void **state)
+{
+    (void)state;
+    assert_true(check_cases(golden_folder, conversions_hold) > 0);
+}
+
 static void generated_cases_are_reproduced(void **state)
 {
     (void)state;
     check_generated(case_holds);
+}
+
+static void generated_cases_survive_conversion(void **state)
+{
+    (void)state;
+    check_generated(conversions_hold);
 }
 
 static void generated_cases_are_batch_invariant(void **state)
@@ -448,8 +521,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_cases_are_reproduced),
+        cmocka_unit_test(golden_cases_survive_conversion),
         cmocka_unit_test(golden_cases_are_batch_invariant),
         cmocka_unit_test(generated_cases_are_reproduced),
+        cmocka_unit_test(generated_cases_survive_conversion),
         cmocka_unit_test(generated_cases_are_batch_invariant),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

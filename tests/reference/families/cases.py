@@ -56,6 +56,10 @@ def longrope(pairs):
                 original_max_position_embeddings=64)
 
 
+# Rows of whole blocks, for weights that are quantised afterwards.
+BLOCKS = sizes(hidden_size=64, intermediate_size=96)
+
+
 def llama():
     yield Case("llama-base", "Llama", sizes(rms_norm_eps=1e-5), golden=True)
     yield Case("llama-tied", "Llama", sizes(tie_word_embeddings=True), dtype="bfloat16",
@@ -79,6 +83,7 @@ def llama():
                dtype="bfloat16", shard="40KB", hub=False)
     yield Case("llama-frequencies", "Llama", sizes(), rename="with_frequencies")
     yield Case("llama-padded", "Llama", sizes(vocab_size=320), dtype="bfloat16")
+    yield Case("llama-blocks", "Llama", BLOCKS)
     yield Case("llama-gelu", "Llama", sizes(hidden_act="gelu"))
 
 
@@ -140,6 +145,8 @@ def qwen3_moe():
         return sizes(**{**dict(head_dim=16, moe_intermediate_size=24, num_experts=7,
                                num_experts_per_tok=3, norm_topk_prob=True), **changes})
     yield Case("qwen3_moe-base", "Qwen3Moe", experts(), golden=True, dtype="bfloat16")
+    yield Case("qwen3_moe-blocks", "Qwen3Moe", {**BLOCKS, **experts(
+        hidden_size=64, moe_intermediate_size=32)})
     yield Case("qwen3_moe-raw", "Qwen3Moe", experts(norm_topk_prob=False), hub=False)
     yield Case("qwen3_moe-equal", "Qwen3Moe", experts(), equal_experts=True)
     yield Case("qwen3_moe-mixed", "Qwen3Moe", experts(num_hidden_layers=4, decoder_sparse_step=2))
