@@ -7,10 +7,10 @@
 
 #include "configs/limits.h"
 #include "engine/clock.h"
-#include "engine/demo_model.h"
 #include "engine/engine_loop.h"
 #include "engine/engine_state.h"
 #include "engine/log.h"
+#include "engine/model_file.h"
 #include "engine/weights.h"
 
 #include <assert.h>
@@ -63,18 +63,12 @@ static enum status make_plan(struct memory_plan *plan, const struct config *conf
                             err);
 }
 
-static enum status open_model_file(struct gguf *file, const struct config *config,
-                                   struct error *err)
-{
-    return config->model != NULL ? gguf_open(file, config->model, err) : demo_model_open(file, err);
-}
-
 enum status engine_plan(const struct config *config, struct engine_plan *plan, struct error *err)
 {
     struct gguf file = {0};
     struct model_params params;
     struct memory_plan memory;
-    enum status status = open_model_file(&file, config, err);
+    enum status status = model_file_open(&file, config->model, err);
     if (status != OK) {
         return status;
     }
@@ -135,7 +129,7 @@ static enum status open_backend(struct engine *engine, struct error *err)
 
 static enum status open_model(struct engine *engine, struct error *err)
 {
-    enum status status = open_model_file(&engine->file, engine->config, err);
+    enum status status = model_file_open(&engine->file, engine->config->model, err);
     if (status == OK) {
         status = model_open(&engine->model, &engine->file, engine->be, err);
     }

@@ -100,6 +100,7 @@ void api_admin_handle_metrics(struct api_call *call);
 void api_admin_handle_version(struct api_call *call);
 void api_tokenize_handle(struct api_call *call);
 void api_tokenize_handle_back(struct api_call *call);
+void api_template_handle(struct api_call *call);
 
 /* The version of this program, for /version and --version. */
 #define API_VERSION "0.1.0"

@@ -274,8 +274,8 @@ static void close_experts(const struct expert_routes *routes, const struct tenso
     }
 }
 
-/* Each place is what matmul makes of that row alone with the weights of its expert. */
-static void check_products(enum isa isa, const struct shape *shape, enum dtype dtype)
+/* Each place is what matmul makes of that row alone with the weights and bias of its expert. */
+static void check_products(enum isa isa, const struct shape *shape, enum dtype dtype, bool biased)
 {
     uint64_t random = shape->expert_count;
     uint32_t block = quant_format_get(dtype)->block_values;
@@ -289,23 +289,30 @@ static void check_products(enum isa isa, const struct shape *shape, enum dtype d
     float *gathered = kernel_rig_alloc(choice_count * in_dim * sizeof *gathered);
     float *out = kernel_rig_alloc(choice_count * out_dim * sizeof *out);
     float *alone = kernel_rig_alloc(out_dim * sizeof *alone);
+    float *bias = kernel_rig_floats(&random, (size_t)shape->expert_count * out_dim);
     struct tensor *weights = calloc(shape->expert_count, sizeof *weights);
     assert_non_null(weights);
     route(be, &routes, scores, false);
     open_experts(&random, &routes, dtype, out_dim, in_dim, weights);
     be->ops->experts_gather(be, &(struct experts_gather_args){
                                     .out = gathered, .in = in, .routes = &routes, .dim = in_dim});
-    be->ops->experts_matmul(be,
-                            &(struct experts_matmul_args){
-                                .out = out, .in = gathered, .weights = weights, .routes = &routes});
+    be->ops->experts_matmul(be, &(struct experts_matmul_args){.out = out,
+                                                              .in = gathered,
+                                                              .weights = weights,
+                                                              .bias = biased ? bias : NULL,
+                                                              .routes = &routes});
     for (uint32_t i = 0; i < choice_count; i++) {
         uint32_t place = routes.places[i];
         const float *row = in + (size_t)(i / shape->used_count) * in_dim;
         assert_memory_equal(gathered + (size_t)place * in_dim, row, in_dim * sizeof *row);
-        be->ops->matmul(be, &(struct matmul_args){.out = alone,
-                                                  .in = row,
-                                                  .weight = &weights[expert_at(&routes, place)],
-                                                  .row_count = 1});
+        uint32_t expert = expert_at(&routes, place);
+        be->ops->matmul(be, &(struct matmul_args){
+                                .out = alone,
+                                .in = row,
+                                .weight = &weights[expert],
+                                .bias = biased ? bias + (size_t)expert * out_dim : NULL,
+                                .row_count = 1,
+                            });
         assert_memory_equal(out + (size_t)place * out_dim, alone, out_dim * sizeof *alone);
     }
     close_experts(&routes, weights);
@@ -316,18 +323,21 @@ static void check_products(enum isa isa, const struct shape *shape, enum dtype d
     kernel_rig_free(gathered);
     kernel_rig_free(out);
     kernel_rig_free(alone);
+    kernel_rig_free(bias);
 }
 
 static void each_choice_is_multiplied_by_its_expert_as_if_alone(void **state)
 {
     (void)state;
-    static const enum dtype dtypes[] = {DTYPE_F32, DTYPE_F16, DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q4_K};
+    static const enum dtype dtypes[] = {DTYPE_F32,  DTYPE_F16,  DTYPE_Q8_0,
+                                        DTYPE_Q4_0, DTYPE_Q4_K, DTYPE_MXFP4};
     enum isa isas[3];
     uint32_t isa_count = kernel_rig_isas(isas);
     for (uint32_t i = 0; i < isa_count; i++) {
         for (size_t d = 0; d < sizeof dtypes / sizeof dtypes[0]; d++) {
             for (size_t s = 0; s < SHAPE_COUNT; s++) {
-                check_products(isas[i], &shapes[s], dtypes[d]);
+                check_products(isas[i], &shapes[s], dtypes[d], false);
+                check_products(isas[i], &shapes[s], dtypes[d], true);
             }
         }
     }

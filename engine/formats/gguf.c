@@ -5,19 +5,15 @@
 #include "engine/formats/gguf.h"
 
 #include "configs/limits.h"
+#include "engine/formats/file_map.h"
 #include "engine/formats/gguf_entries.h"
 #include "engine/formats/gguf_index.h"
 #include "engine/formats/gguf_tensors.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum {
     VERSION_OLDEST = 2, /* version 1 had 32-bit lengths; no published file uses it any more */
@@ -222,55 +218,20 @@ enum status gguf_parse(struct gguf *out, const uint8_t *bytes, uint64_t byte_cou
     return status;
 }
 
-/* The whole of an open file, mapped; it must be a regular one. */
-static enum status map_file(int fd, const char *path, const uint8_t **bytes, uint64_t *byte_count,
-                            struct error *err)
-{
-    struct stat info;
-    if (fstat(fd, &info) != 0) {
-        return error_set(err, ERR_IO, "%s: cannot be examined: %s", path, strerror(errno));
-    }
-    if (!S_ISREG(info.st_mode)) {
-        return error_set(err, ERR_INVALID, "%s: a %s, not a regular file", path,
-                         S_ISDIR(info.st_mode)    ? "directory"
-                         : S_ISFIFO(info.st_mode) ? "named pipe"
-                                                  : "device or socket");
-    }
-    *byte_count = (uint64_t)info.st_size;
-    *bytes = (const uint8_t *)"";
-    if (info.st_size == 0) {
-        return OK; /* cannot be mapped; the parser says what is wrong with it */
-    }
-    void *memory = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (memory == MAP_FAILED) {
-        return error_set(err, ERR_IO, "%s: %llu bytes cannot be mapped: %s", path,
-                         (unsigned long long)info.st_size, strerror(errno));
-    }
-    *bytes = memory;
-    return OK;
-}
-
 enum status gguf_open(struct gguf *out, const char *path, struct error *err)
 {
     *out = (struct gguf){0};
-    /* Without O_NONBLOCK, opening a named pipe would wait for its writer. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0) {
-        return error_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: cannot be opened: %s",
-                         path, strerror(errno));
-    }
     const uint8_t *bytes = NULL;
     uint64_t byte_count = 0;
-    enum status status = map_file(fd, path, &bytes, &byte_count, err);
-    close(fd);
+    enum status status = file_map_open(path, &bytes, &byte_count, err);
     if (status != OK) {
         return status;
     }
     status = gguf_parse(out, bytes, byte_count, path, err);
     if (status == OK) {
         out->mapped = true;
-    } else if (byte_count > 0) {
-        munmap((void *)bytes, byte_count);
+    } else {
+        file_map_close(bytes, byte_count);
     }
     return status;
 }
@@ -278,7 +239,7 @@ enum status gguf_open(struct gguf *out, const char *path, struct error *err)
 void gguf_let_go(const struct gguf_holding *holding)
 {
     if (holding->mapped_bytes > 0) {
-        munmap(holding->memory, holding->mapped_bytes);
+        file_map_close(holding->memory, holding->mapped_bytes);
     } else {
         free(holding->memory);
     }
@@ -302,7 +263,7 @@ void gguf_close(struct gguf *file)
     }
     free(file->holdings);
     if (file->mapped) {
-        munmap((void *)file->bytes, file->byte_count);
+        file_map_close(file->bytes, file->byte_count);
     }
     *file = (struct gguf){0};
 }

@@ -124,6 +124,9 @@ enum status gguf_get_string(const struct gguf *file, const char *key, bool requi
 enum status gguf_get_array(const struct gguf *file, const char *key, bool required,
                            enum gguf_type type, struct gguf_array *out, struct error *err);
 
+/* "uint32", "string", ... */
+const char *gguf_get_type_name(enum gguf_type type);
+
 /* Element i of a numeric array, whatever its width. i < element_count. The integer ones are not for
  * arrays of floats: gguf_get_array has made sure of the type. */
 uint64_t gguf_array_u64(const struct gguf_array *array, uint64_t i);

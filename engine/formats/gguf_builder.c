@@ -76,7 +76,9 @@ void gguf_builder_own(struct gguf_builder *builder, void *memory)
 
 void gguf_builder_own_mapping(struct gguf_builder *builder, const void *bytes, uint64_t byte_count)
 {
-    hold(builder, (struct gguf_holding){.memory = (void *)bytes, .mapped_bytes = byte_count});
+    if (byte_count > 0) { /* an empty file is no mapping */
+        hold(builder, (struct gguf_holding){.memory = (void *)bytes, .mapped_bytes = byte_count});
+    }
 }
 
 /* Memory that lives as long as the file; NULL after a failure. */

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *type_name(enum gguf_type type)
+const char *gguf_get_type_name(enum gguf_type type)
 {
     static const char *const names[] = {
         [GGUF_UINT8] = "uint8",     [GGUF_INT8] = "int8",     [GGUF_UINT16] = "uint16",
@@ -55,7 +55,8 @@ static enum status wrong_type(const struct gguf *file, const struct gguf_entry *
                               const char *key, const char *wanted, struct error *err)
 {
     return error_set(err, ERR_FORMAT, "%skey %s has type %s, not %s",
-                     place_of(file, entry->offset).text, key, type_name(entry->type), wanted);
+                     place_of(file, entry->offset).text, key, gguf_get_type_name(entry->type),
+                     wanted);
 }
 
 enum status gguf_get_u64(const struct gguf *file, const char *key, bool required, uint64_t min,
@@ -172,7 +173,7 @@ enum status gguf_get_array(const struct gguf *file, const char *key, bool requir
     if (entry->value.array.type != type) {
         return error_set(err, ERR_FORMAT, "%skey %s is an array of %s, not of %s",
                          place_of(file, entry->offset).text, key,
-                         type_name(entry->value.array.type), type_name(type));
+                         gguf_get_type_name(entry->value.array.type), gguf_get_type_name(type));
     }
     *out = entry->value.array;
     return OK;

@@ -317,8 +317,10 @@ static struct tokens next_tokens(const struct call *call, const struct unit *uni
 static void score_range(const struct call *call, const struct unit *unit, uint32_t range,
                         const struct worker_scratch *scratch, uint32_t first, uint32_t end)
 {
-    /* Whole tiles: a score too many in front costs less than a tile that crosses a block. */
-    for (uint32_t t = first / CPU_OPS_TILE * CPU_OPS_TILE; t < end;) {
+    /* In the cache itself whole tiles: a score too many in front costs less than a tile that
+     * crosses a block. Converted tokens may begin anywhere, and what lies before them may be gone. */
+    uint32_t t = reads_directly(call, unit) ? first / CPU_OPS_TILE * CPU_OPS_TILE : first;
+    while (t < end) {
         struct tokens tokens =
             next_tokens(call, unit, call->args->kv->keys, scratch, range, t, end);
         call->attention->ops->scores(&(struct cpu_scores){

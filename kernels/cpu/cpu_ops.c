@@ -11,6 +11,8 @@
 #include "kernels/cpu/cpu_panel_avx2.h"
 #include "kernels/cpu/cpu_panel_avx512vnni.h"
 #include "kernels/cpu/cpu_panel_scalar.h"
+#include "kernels/cpu/cpu_rows_avx2.h"
+#include "kernels/cpu/cpu_rows_avx512.h"
 
 #include <cpuid.h>
 
@@ -63,8 +65,10 @@ void cpu_ops_select(struct cpu_ops *ops, enum isa isa_max)
     if (isa == ISA_AVX512) {
         cpu_matmul_avx512_fill(ops);
         cpu_ops_avx512_fill(ops);
+        cpu_rows_avx512_fill(ops);
     } else if (isa == ISA_AVX2) {
         cpu_matmul_avx2_fill(ops);
         cpu_ops_avx2_fill(ops);
+        cpu_rows_avx2_fill(ops);
     }
 }

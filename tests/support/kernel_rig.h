@@ -39,4 +39,10 @@ float *kernel_rig_floats(uint64_t *state, size_t count);
  * and scale of the format appears. */
 void *kernel_rig_weights(uint64_t *state, enum dtype dtype, size_t value_count);
 
+/* Fails unless the value is near to the expected one, to float rounding: `scale` is the sum of
+ * magnitudes that went into it. */
+void kernel_rig_near(double expected, float value, double scale, double tolerance,
+                     const char *what);
+void kernel_rig_same_bits(const float *a, const float *b, size_t count, const char *what);
+
 #endif
