@@ -23,6 +23,7 @@ struct backend;
 enum isa {
     ISA_SCALAR,
     ISA_AVX2,
+    ISA_AVX512_OLD, /* as processors without VNNI have it: integer products are AVX2's */
     ISA_AVX512,
     ISA_AUTO, /* the best this processor has */
 };
@@ -244,13 +245,30 @@ struct expert_routes {
     uint32_t expert_count;
 };
 
-/* Chooses, for each row, the used_count experts of the highest scores, the lower index among
- * equals; their weights are the softmax over all experts' scores, in f32. NaN scores make NaN
- * weights of some valid choice. */
+/* What weights are made of. */
+enum expert_gating {
+    EXPERT_GATING_SOFTMAX, /* the softmax over all experts' scores */
+    EXPERT_GATING_SIGMOID, /* each score's 1 / (1 + exp(-score)): DeepSeek-V3 */
+    EXPERT_GATING_CHOSEN,  /* the softmax over the scores of those chosen: gpt-oss */
+};
+
+/* Chooses, for each row, the used_count experts of the highest merit, the lower index among equals.
+ * Merit is the score; with a bias or groups it is the gating's value of the score (of CHOSEN the
+ * score itself) + the bias, which has no part in the weights.
+ * With groups, experts lie in group_count runs of equal length; a group is worth the sum of its
+ * group_best best merits, and choices are from the groups_used most worthy groups alone.
+ * All in f32. A score that is NaN or infinite makes all weights of its row NaN, of some valid
+ * choice. Methods: DeepSeek-V2 (arXiv:2405.04434, 2.2.2), DeepSeek-V3 (arXiv:2412.19437, 2.1.2). */
 struct experts_route_args {
     const struct expert_routes *routes; /* its arrays are the output */
     const float *scores;                /* [row_count, expert_count] f32 */
-    bool normalize;                     /* divide a row's weights by their sum */
+    enum expert_gating gating;
+    const float *bias;    /* [expert_count] f32, or NULL */
+    uint32_t group_count; /* divides expert_count; 0 = no groups */
+    uint32_t groups_used; /* 1 .. group_count; together they have used_count experts */
+    uint32_t group_best;  /* 1 .. expert_count / group_count */
+    bool normalize;       /* divide a row's weights by their sum */
+    float weight_scale;   /* multiplies the weights at last; 0 = they stay */
 };
 
 /* out[place] = in[rows[place]]: every expert's inputs behind one another. */
@@ -271,13 +289,14 @@ struct experts_matmul_args {
     const struct expert_routes *routes;
 };
 
-/* out = residual + (sum over ranks, best first, of weight * in[place] + sigmoid(gate) * shared). */
+/* out = residual + (sum over ranks, best first, of weight * in[place] + sigmoid(gate) * shared);
+ * without a gate, + shared. */
 struct experts_combine_args {
     float *out;               /* [row_count, dim] f32; may be residual */
     const float *in;          /* [row_count * used_count, dim] f32 */
     const float *residual;    /* [row_count, dim] f32 */
     const float *shared;      /* [row_count, dim] f32 of the expert that all rows use, or NULL */
-    const float *shared_gate; /* [row_count] f32, where there is `shared` */
+    const float *shared_gate; /* [row_count] f32, or NULL */
     const struct expert_routes *routes;
     uint32_t dim;
 };
@@ -331,6 +350,10 @@ void backend_close(struct backend *be);
 
 /* Memory that weight_import would take for a weight of this type, shape and use. */
 uint64_t backend_packed_bytes(const struct tensor *weight, enum precision precision);
+
+/* Memory that the inputs of its products need once the weight is imported. All weights share it:
+ * a backend takes as much as the largest of them asks for. */
+uint64_t backend_input_bytes(const struct tensor *weight, enum precision precision);
 
 /* The instruction set this processor has and the cap allows: "avx512", "avx2", "scalar". */
 const char *backend_isa_name(enum isa isa_max);

@@ -13,10 +13,7 @@ enum {
 };
 
 static const struct command *const commands[] = {
-    &command_inspect,
-    &command_render,
-    &command_tokenize,
-    &command_detokenize,
+    &command_inspect, &command_render, &command_tokenize, &command_detokenize, &command_quantize,
 };
 
 enum {

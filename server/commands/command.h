@@ -50,6 +50,7 @@ int command_run(const struct command *command, int argc, char **argv);
 /* The rows, each in the file of its name. */
 extern const struct command command_inspect;
 extern const struct command command_render;
+extern const struct command command_quantize;
 extern const struct command command_tokenize;
 extern const struct command command_detokenize;
 

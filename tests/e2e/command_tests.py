@@ -2,12 +2,17 @@
 
 SPDX-License-Identifier: Apache-2.0
 """
+import fcntl
 import glob
 import json
 import os
 import re
+import resource
+import select
+import signal
 import subprocess
 import tempfile
+import time
 
 from daemon import HERE, PATIENCE, TEMPLATE, Daemon, Settings, Skipped
 
@@ -239,6 +244,96 @@ def test_inspect_shows_what_cannot_be_served():
 def test_inspect_knows_the_demo_model():
     assert b"the embedded demo model" in works("inspect")
     assert "sluice-demo" in [entry.get("value") for entry in json.loads(works("inspect", "--json"))["entries"]]
+
+
+# ---- quantize ----
+
+
+def test_quantize_writes_a_model_that_serves():
+    with tempfile.TemporaryDirectory() as folder:
+        out = os.path.join(folder, "out.gguf")
+        report = works("quantize", Settings.model, out, "f16").decode().rstrip("\n").split("\n")
+        made = json.loads(works("inspect", "--json", out))
+        source = json.loads(works("inspect", "--json", Settings.model))
+        assert len(report) == len(source["tensors"]) + 1
+        assert {t["name"]: t["shape"] for t in made["tensors"]} == {t["name"]: t["shape"] for t in source["tensors"]}
+        assert {t["type"] for t in made["tensors"]} == {"f16", "f32"}
+        assert str(os.path.getsize(out)) in report[-1] and os.listdir(folder) == ["out.gguf"]
+        prompt = {"prompt": "Once upon a time", "max_tokens": 8, "temperature": 0, "ignore_eos": True}
+        with Daemon(activation_precision="f32") as d:
+            wanted = d.complete(**prompt)["choices"][0]["text"]
+        model, Settings.model = Settings.model, out
+        try:
+            with Daemon(activation_precision="f32") as d:
+                assert d.complete(**prompt)["choices"][0]["text"] == wanted
+        finally:
+            Settings.model = model
+
+
+def test_quantize_changes_the_demo_model_in_known_ways():
+    with tempfile.TemporaryDirectory() as folder:
+        out = os.path.join(folder, "out.gguf")
+        options = ["--requantize", "--threads", "1", "--tensor-type", "blk.0.attn_?.weight=q8_0"]
+        # the demo model is built in: inspect has no path for it, quantize wants one
+        demo = os.path.join(HERE, "..", "..", "configs", "demo", "sluice-demo.gguf")
+        report = works("quantize", demo, out, "q4_K", *options).decode()
+        kinds = {t["name"]: t["type"] for t in json.loads(works("inspect", "--json", out))["tensors"]}
+        assert kinds["blk.0.attn_q.weight"] == "q8_0" and kinds["blk.1.attn_q.weight"] == "q4_K"
+        assert kinds["token_embd.weight"] == "q6_K" and kinds["output_norm.weight"] == "f32"
+        assert "makes the logits" in report and "as given for blk.0.attn_?.weight" in report
+        with open(out, "rb") as file:
+            first = file.read()
+        works("quantize", demo, out, "q4_K", "--force", "--requantize", "--threads", "2", *options[3:])
+        with open(out, "rb") as file:
+            assert file.read() == first
+
+
+def limit_file_size():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+
+
+def test_quantize_refuses_and_leaves_nothing():
+    with tempfile.TemporaryDirectory() as folder:
+        out = os.path.join(folder, "out.gguf")
+        fails("quantize", Settings.model, out, "q9_K", saying=["q9_K"])
+        fails("quantize", Settings.model, out, status=64, saying=["IN OUT TYPE"])
+        fails("quantize", folder + "/absent", out, "f16", saying=["absent"])
+        fails("quantize", Settings.model, "/proc/out.gguf", "f16", saying=["/proc/out.gguf"])
+        fails("quantize", Settings.model, out, "f16", "--tensor-type", "x", saying=["PATTERN=TYPE"])
+        fails("quantize", Settings.model, out, "f16", saying=["File too large"], preexec_fn=limit_file_size)
+        assert os.listdir(folder) == []
+        kept = write(folder, "kept", b"something else")
+        fails("quantize", Settings.model, kept, "f16", saying=["exists"])
+        fails("quantize", Settings.model, kept, "f16", "--force", saying=["no GGUF file"])
+        link = os.path.join(folder, "link")
+        os.symlink(os.path.realpath(Settings.model), link)
+        fails("quantize", Settings.model, link, "f16", "--force", saying=["is the input"])
+        assert sorted(os.listdir(folder)) == ["kept", "link"]
+
+
+def test_a_signal_ends_quantize_without_a_file():
+    with tempfile.TemporaryDirectory() as folder:
+        fifo = os.path.join(folder, "report")
+        os.mkfifo(fifo)
+        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+        with open(fifo, "wb") as pipe:
+            # nobody reads, so that the report fills the pipe and the work stands still
+            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, 4096)
+            process = subprocess.Popen([Settings.binary, "quantize", os.path.join(HERE, "..", "..", "configs", "demo",
+                                        "sluice-demo.gguf"), os.path.join(folder, "out.gguf"), "f16"], stdout=pipe,
+                                       stderr=subprocess.PIPE)
+        limit = time.monotonic() + PATIENCE
+        while not select.select([reader], [], [], 0.1)[0]:
+            assert time.monotonic() < limit and process.poll() is None
+        process.send_signal(signal.SIGINT)
+        while process.poll() is None:
+            try:
+                os.read(reader, 65536)
+            except BlockingIOError:
+                time.sleep(0.01)
+        assert process.returncode == 130 and b"interrupted" in process.stderr.read()
+        os.close(reader)
+        assert os.listdir(folder) == ["report"]
 
 
 # ---- POST /apply-template ----

@@ -388,7 +388,8 @@ static void fake_experts_combine(struct backend *be, const struct experts_combin
                    whole(args->in[(size_t)routes->places[choice] * args->dim + i % args->dim]);
         }
         if (args->shared != NULL) {
-            sum += whole(args->shared_gate[row]) * whole(args->shared[i]);
+            uint64_t share = args->shared_gate != NULL ? whole(args->shared_gate[row]) : 1;
+            sum += share * whole(args->shared[i]);
         }
         args->out[i] = wrap(sum);
     }
