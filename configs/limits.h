@@ -36,6 +36,8 @@
 /* Tokenizer */
 #define LIMIT_TOKEN_BYTES         65536u      /* bytes of one token's text */
 #define LIMIT_TOKENIZER_MERGES    4194304u    /* real lists reach 280,000 */
+#define LIMIT_TOKENIZER_FILE_BYTES 134217728u /* of a tokenizer.json or .model; Gemma 3's: 33 MB */
+#define LIMIT_TOKENIZER_JSON_NODES 8388608u /* values in one; Gemma 3's has 2.1 M */
 #define LIMIT_ENCODE_BYTES        1073741824u /* of one text: offsets into it are 32 bits */
 #define LIMIT_TEMPLATE_BYTES      1048576u    /* a chat template's source; real ones reach 100 KB */
 #define LIMIT_TEMPLATE_STEPS      10000000u /* evaluation steps of one render: stops hostile loops */

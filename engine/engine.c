@@ -87,11 +87,14 @@ enum status engine_plan(const struct config *config, struct engine_plan *plan, s
 
 static enum status read_isa(const char *name, enum isa *out, struct error *err)
 {
-    static const char *const names[] = {
-        [ISA_SCALAR] = "scalar", [ISA_AVX2] = "avx2", [ISA_AVX512] = "avx512", [ISA_AUTO] = "auto"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(name, names[i]) == 0) {
-            *out = (enum isa)i;
+    static const struct {
+        const char *name;
+        enum isa isa;
+    } isas[] = {
+        {"scalar", ISA_SCALAR}, {"avx2", ISA_AVX2}, {"avx512", ISA_AVX512}, {"auto", ISA_AUTO}};
+    for (size_t i = 0; i < sizeof isas / sizeof isas[0]; i++) {
+        if (strcmp(name, isas[i].name) == 0) {
+            *out = isas[i].isa;
             return OK;
         }
     }

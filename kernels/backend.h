@@ -23,6 +23,7 @@ struct backend;
 enum isa {
     ISA_SCALAR,
     ISA_AVX2,
+    ISA_AVX512_OLD, /* as processors without VNNI have it: integer products are AVX2's */
     ISA_AVX512,
     ISA_AUTO, /* the best this processor has */
 };
@@ -349,6 +350,10 @@ void backend_close(struct backend *be);
 
 /* Memory that weight_import would take for a weight of this type, shape and use. */
 uint64_t backend_packed_bytes(const struct tensor *weight, enum precision precision);
+
+/* Memory that the inputs of its products need once the weight is imported. All weights share it:
+ * a backend takes as much as the largest of them asks for. */
+uint64_t backend_input_bytes(const struct tensor *weight, enum precision precision);
 
 /* The instruction set this processor has and the cap allows: "avx512", "avx2", "scalar". */
 const char *backend_isa_name(enum isa isa_max);

@@ -5,6 +5,7 @@
 #include "configs/limits.h"
 #include "engine/formats/gguf.h"
 #include "engine/tokenizer/bpe.h"
+#include "engine/tokenizer/tokenizer_keys.h"
 #include "engine/tokenizer/tokenizer_state.h"
 
 #include <stdio.h>
@@ -13,6 +14,7 @@
 
 #define KEY_MODEL "tokenizer.ggml.model"
 #define KEY_PRE   "tokenizer.ggml.pre"
+#define KEY_CHARSMAP "tokenizer.ggml.precompiled_charsmap"
 
 enum {
     NAME_BYTES_MAX = 48 /* of a name quoted in a message */
@@ -30,6 +32,15 @@ static const char *printable(struct gguf_string name, char out[NAME_BYTES_MAX + 
     return out;
 }
 
+static const struct {
+    const char *name;
+    enum vocabulary_kind kind;
+} models[] = {
+    {"llama", VOCABULARY_SCORES},
+    {"gpt2", VOCABULARY_MERGES},
+    {"t5", VOCABULARY_UNIGRAM},
+};
+
 static enum status choose_kind(struct tokenizer *t, const struct gguf *file,
                                enum vocabulary_kind *kind, struct error *err)
 {
@@ -39,21 +50,36 @@ static enum status choose_kind(struct tokenizer *t, const struct gguf *file,
     if (status != OK) {
         return status;
     }
-    t->info.pre_name = "";
-    if (gguf_string_equal(model, "llama")) {
-        t->info.model_name = "llama";
-        *kind = VOCABULARY_SCORES;
-        return OK;
+    for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
+        if (gguf_string_equal(model, models[i].name)) {
+            t->info.model_name = models[i].name;
+            *kind = models[i].kind;
+        }
     }
-    if (!gguf_string_equal(model, "gpt2")) {
-        return error_set(err, ERR_UNSUPPORTED, "%s: " KEY_MODEL ": '%s', supported are llama, gpt2",
-                         file->path, printable(model, quoted));
+    if (t->info.model_name == NULL) {
+        return error_set(err, ERR_UNSUPPORTED,
+                         "%s: " KEY_MODEL ": '%s', supported are llama, gpt2, t5", file->path,
+                         printable(model, quoted));
     }
-    t->info.model_name = "gpt2";
-    *kind = VOCABULARY_MERGES;
+    if (*kind == VOCABULARY_SCORES && gguf_find(file, TOKENIZER_KEY_MERGE_PAIRS) != NULL) {
+        *kind = VOCABULARY_PAIRS;
+    }
+    if (*kind == VOCABULARY_UNIGRAM && gguf_find(file, KEY_CHARSMAP) != NULL) {
+        return error_set(err, ERR_UNSUPPORTED, "%s: " KEY_CHARSMAP " is not supported", file->path);
+    }
+    return OK;
+}
+
+static enum status choose_pretokenizer(struct tokenizer *t, const struct gguf *file,
+                                       struct error *err)
+{
+    char quoted[NAME_BYTES_MAX + 1];
     /* Files from before the key existed were all made for what is now called default. */
     struct gguf_string pre = {.bytes = "default", .byte_count = 7};
-    status = gguf_get_string(file, KEY_PRE, false, &pre, err);
+    enum status status = gguf_get_string(file, KEY_PRE, false, &pre, err);
+    if (status == OK) {
+        status = gguf_get_string(file, TOKENIZER_KEY_PRE, false, &pre, err);
+    }
     if (status != OK) {
         return status;
     }
@@ -63,7 +89,8 @@ static enum status choose_kind(struct tokenizer *t, const struct gguf *file,
                          printable(pre, quoted));
     }
     t->info.pre_name = t->pretokenizer->name;
-    return OK;
+    t->whole_words = t->pretokenizer->whole_words;
+    return gguf_get_bool(file, TOKENIZER_KEY_WHOLE_WORDS, false, &t->whole_words, err);
 }
 
 /* Where no token has a space behind a character, no merge reaches across that place, and text
@@ -83,16 +110,40 @@ static void find_joined_spaces(struct tokenizer *t)
     }
 }
 
+/* Where spaces are put in front and dropped again, and how unknown text shows. */
 static enum status load_spacing(struct tokenizer *t, const struct gguf *file, struct error *err)
 {
-    t->add_space_prefix = true;
+    bool characters = !vocabulary_is_byte_level(&t->vocabulary);
+    bool prefix = characters;
     enum status status =
-        gguf_get_bool(file, "tokenizer.ggml.add_space_prefix", false, &t->add_space_prefix, err);
+        characters ? gguf_get_bool(file, "tokenizer.ggml.add_space_prefix", false, &prefix, err)
+                   : OK;
+    t->prefix = prefix ? TOKENIZER_PREFIX_EACH : 0;
     if (status == OK) {
-        status = gguf_get_bool(file, "tokenizer.ggml.remove_extra_whitespaces", false,
-                               &t->remove_extra_spaces, err);
+        status = gguf_get_u32(file, TOKENIZER_KEY_PREFIX, false, 0, TOKENIZER_PREFIX_ALL,
+                              &t->prefix, err);
     }
-    if (status == OK && !t->vocabulary.has_all_bytes && t->ids.unknown == TOKEN_NONE) {
+    t->strip = prefix ? TOKENIZER_STRIP_ONE : TOKENIZER_STRIP_NONE;
+    if (status == OK) {
+        status = gguf_get_u32(file, TOKENIZER_KEY_STRIP, false, TOKENIZER_STRIP_NONE,
+                              TOKENIZER_STRIP_FIRST_TOKEN, &t->strip, err);
+    }
+    t->fuse_unknown = true;
+    if (status == OK) {
+        status = gguf_get_bool(file, TOKENIZER_KEY_FUSE_UNKNOWN, false, &t->fuse_unknown, err);
+    }
+    return status;
+}
+
+static enum status load_characters(struct tokenizer *t, const struct gguf *file, struct error *err)
+{
+    enum status status = gguf_get_bool(file, "tokenizer.ggml.remove_extra_whitespaces", false,
+                                       &t->remove_extra_spaces, err);
+    if (status == OK) {
+        status = gguf_get_bool(file, TOKENIZER_KEY_SPLIT_WORDS, false, &t->split_words, err);
+    }
+    if (status == OK && !t->vocabulary.has_all_bytes && t->ids.unknown == TOKEN_NONE &&
+        t->vocabulary.kind != VOCABULARY_PAIRS) {
         return error_set(err, ERR_FORMAT,
                          "%s: tokenizer.ggml.tokens: neither all of <0x00> to <0xFF> nor an "
                          "unknown token",
@@ -102,32 +153,113 @@ static enum status load_spacing(struct tokenizer *t, const struct gguf *file, st
     return status;
 }
 
+/* How text becomes words, once the vocabulary is there. */
+static enum status load_rules(struct tokenizer *t, const struct gguf *file, struct error *err)
+{
+    bool byte_level = vocabulary_is_byte_level(&t->vocabulary);
+    enum status status =
+        normalizer_load(&t->normalizer, file, byte_level && t->pretokenizer->nfc, err);
+    if (status == OK) {
+        status = load_spacing(t, file, err);
+    }
+    if (status == OK && !byte_level) {
+        status = load_characters(t, file, err);
+    }
+    /* A space may stand in front of each stretch between special tokens, each a byte or more. */
+    t->growth = normalizer_growth(&t->normalizer) * (t->prefix != 0 ? 2 : 1);
+    if (status == OK && t->vocabulary.kind != VOCABULARY_UNIGRAM) {
+        status = bpe_mark_whole(&t->vocabulary, t->whole_words, err);
+    }
+    return status;
+}
+
+/* A token's spelling in normalised text, from malloc; NULL when memory is short. */
+static uint8_t *normalized_spelling(const struct tokenizer *t, uint32_t id, size_t *byte_count)
+{
+    const struct vocabulary *v = &t->vocabulary;
+    uint8_t *normal = NULL;
+    const uint8_t *text = v->text + v->text_at[id];
+    if (normalizer_apply(&t->normalizer, text, v->text_at[id + 1] - v->text_at[id], &normal,
+                         byte_count, NULL) != OK) {
+        return NULL;
+    }
+    const uint8_t *from = normal != NULL ? normal : text;
+    uint8_t *out = malloc(*byte_count + 1);
+    if (out != NULL && vocabulary_is_byte_level(v)) {
+        memcpy(out, from, *byte_count);
+    } else if (out != NULL) {
+        bool prefix = (t->prefix & TOKENIZER_PREFIX_NORMALIZED) != 0 && *byte_count > 0;
+        out[0] = ' ';
+        *byte_count = prefix + tokenizer_state_copy_spaced(t, from, *byte_count, out + prefix);
+    }
+    free(normal);
+    return out;
+}
+
+static bool add_spelling(struct tokenizer *t, uint32_t id)
+{
+    const struct vocabulary *v = &t->vocabulary;
+    bool user_defined = v->types[id] == TOKEN_USER_DEFINED;
+    const uint8_t *text = v->text + v->text_at[id];
+    uint32_t text_bytes = v->text_at[id + 1] - v->text_at[id];
+    if ((v->flags[id] & TOKENIZER_TOKEN_NORMALIZED) == 0) {
+        return special_scan_add(&t->control, id, v->flags[id], text, text_bytes) &&
+               (!user_defined ||
+                special_scan_add(&t->user_defined, id, v->flags[id], text, text_bytes));
+    }
+    size_t byte_count = 0;
+    uint8_t *spelling = normalized_spelling(t, id, &byte_count);
+    bool added =
+        spelling != NULL &&
+        special_scan_add(&t->normalized_control, id, v->flags[id], spelling, byte_count) &&
+        (!user_defined || special_scan_add(&t->normalized_user_defined, id, v->flags[id], spelling,
+                                           byte_count));
+    free(spelling);
+    return added;
+}
+
+static enum status load_scans(struct tokenizer *t, const struct gguf *file, struct error *err)
+{
+    for (uint32_t id = 0; id < t->vocabulary.count; id++) {
+        bool wanted = t->vocabulary.types[id] == TOKEN_USER_DEFINED ||
+                      vocabulary_is_special(&t->vocabulary, id);
+        if (wanted && !add_spelling(t, id)) {
+            return error_set(err, ERR_MEMORY, "%s: no memory for special tokens", file->path);
+        }
+    }
+    bool signs = (t->prefix & TOKENIZER_PREFIX_NORMALIZED) != 0;
+    t->normalized_user_defined.plain_spaces_stay = signs;
+    t->normalized_control.plain_spaces_stay = signs;
+    special_scan_seal(&t->user_defined);
+    special_scan_seal(&t->control);
+    special_scan_seal(&t->normalized_user_defined);
+    special_scan_seal(&t->normalized_control);
+    return OK;
+}
+
 static enum status load(struct tokenizer *t, const struct gguf *file, struct error *err)
 {
     enum vocabulary_kind kind = VOCABULARY_SCORES;
     enum status status = choose_kind(t, file, &kind, err);
+    t->info.pre_name = "";
+    if (status == OK && kind == VOCABULARY_MERGES) {
+        status = choose_pretokenizer(t, file, err);
+    }
     if (status == OK) {
         status = vocabulary_load(&t->vocabulary, file, kind, err);
     }
     if (status == OK) {
-        bool begins_with_bos = kind == VOCABULARY_SCORES || t->pretokenizer->begins_with_bos;
+        bool begins_with_bos = kind == VOCABULARY_SCORES || kind == VOCABULARY_PAIRS ||
+                               (kind == VOCABULARY_MERGES && t->pretokenizer->begins_with_bos);
         status = special_ids_load(&t->ids, &t->vocabulary, file, begins_with_bos, err);
     }
     if (status == OK) {
         status = vocabulary_index(&t->vocabulary, file, err);
     }
-    if (status == OK && kind == VOCABULARY_SCORES) {
-        status = load_spacing(t, file, err);
-    }
     if (status == OK) {
-        bool always = kind == VOCABULARY_MERGES && t->pretokenizer->whole_words;
-        status = bpe_mark_whole(&t->vocabulary, always, err);
+        status = load_rules(t, file, err);
     }
-    if (status == OK && (!special_scan_open(&t->user_defined, &t->vocabulary, false) ||
-                         !special_scan_open(&t->control, &t->vocabulary, true))) {
-        status = error_set(err, ERR_MEMORY, "%s: no memory for special tokens", file->path);
-    }
-    return status;
+    return status == OK ? load_scans(t, file, err) : status;
 }
 
 enum status tokenizer_open(struct tokenizer **out, const struct gguf *file, struct error *err)
@@ -159,6 +291,8 @@ void tokenizer_close(struct tokenizer *tokenizer)
     }
     special_scan_close(&tokenizer->user_defined);
     special_scan_close(&tokenizer->control);
+    special_scan_close(&tokenizer->normalized_user_defined);
+    special_scan_close(&tokenizer->normalized_control);
     vocabulary_release(&tokenizer->vocabulary);
     free(tokenizer);
 }
@@ -170,16 +304,10 @@ const struct tokenizer_info *tokenizer_info(const struct tokenizer *tokenizer)
 
 size_t tokenizer_id_count_bound(const struct tokenizer *tokenizer, size_t text_bytes)
 {
-    enum {
-        BOS_AND_EOS = 2,
-        NFC_GROWTH = 3,
-        PREFIX_GROWTH = 2
-    };
-    size_t bytes = text_bytes < LIMIT_ENCODE_BYTES ? text_bytes : LIMIT_ENCODE_BYTES;
-    if (tokenizer->vocabulary.kind == VOCABULARY_SCORES) {
-        return PREFIX_GROWTH * bytes + BOS_AND_EOS;
-    }
-    return (tokenizer->pretokenizer->nfc ? NFC_GROWTH : 1) * bytes + BOS_AND_EOS;
+    size_t around = (size_t)tokenizer->ids.begin_count + 1;
+    uint64_t bytes = text_bytes < LIMIT_ENCODE_BYTES ? text_bytes : LIMIT_ENCODE_BYTES;
+    uint64_t bound = tokenizer->growth * bytes;
+    return (size_t)(bound < 2ull * LIMIT_ENCODE_BYTES ? bound : 2ull * LIMIT_ENCODE_BYTES) + around;
 }
 
 const uint32_t *tokenizer_end_ids(const struct tokenizer *tokenizer, uint32_t *count)

@@ -131,7 +131,7 @@ static enum status load_types(struct vocabulary *v, const struct gguf *file, str
         return out_of_memory(file, KEY_TYPES, err);
     }
     for (uint32_t i = 0; i < v->count; i++) {
-        bool byte = v->kind == VOCABULARY_SCORES &&
+        bool byte = !vocabulary_is_byte_level(v) &&
                     named_byte(v->text + v->text_at[i], v->text_at[i + 1] - v->text_at[i]) >= 0;
         v->types[i] = byte ? TOKEN_BYTE : TOKEN_NORMAL;
     }
@@ -152,6 +152,46 @@ static enum status load_types(struct vocabulary *v, const struct gguf *file, str
     return OK;
 }
 
+static enum status load_flags(struct vocabulary *v, const struct gguf *file, struct error *err)
+{
+    v->has_flags = gguf_find(file, TOKENIZER_KEY_TOKEN_FLAGS) != NULL;
+    v->flags = calloc(v->count, 1);
+    if (v->flags == NULL) {
+        return out_of_memory(file, TOKENIZER_KEY_TOKEN_FLAGS, err);
+    }
+    struct gguf_array flags = {0};
+    enum status status =
+        get_per_token(v, file, TOKENIZER_KEY_TOKEN_FLAGS, false, GGUF_UINT32, &flags, err);
+    for (uint64_t i = 0; status == OK && i < flags.element_count; i++) {
+        uint64_t value = gguf_array_u64(&flags, i);
+        if (value > TOKENIZER_TOKEN_FLAGS_ALL) {
+            return error_set(err, ERR_FORMAT,
+                             "%s: " TOKENIZER_KEY_TOKEN_FLAGS "[%llu]: %llu, the limit is %d",
+                             file->path, (unsigned long long)i, (unsigned long long)value,
+                             TOKENIZER_TOKEN_FLAGS_ALL);
+        }
+        v->flags[i] = (uint8_t)value;
+    }
+    return status;
+}
+
+/* A user-defined token of a SentencePiece vocabulary is a piece like others, only found first;
+ * that of a byte-level one is not in the merges' alphabet. Control tokens are never made. */
+static void settle_flags(struct vocabulary *v)
+{
+    for (uint32_t i = 0; i < v->count; i++) {
+        uint8_t type = v->types[i];
+        bool plain = type == TOKEN_NORMAL || type == TOKEN_UNUSED || type == TOKEN_UNDEFINED;
+        bool piece = type == TOKEN_USER_DEFINED && v->kind != VOCABULARY_MERGES;
+        bool can = plain || type == TOKEN_USER_DEFINED;
+        if (!v->has_flags && (plain || piece)) {
+            v->flags[i] |= TOKENIZER_TOKEN_IN_MODEL;
+        } else if (!can) {
+            v->flags[i] &= (uint8_t)~TOKENIZER_TOKEN_IN_MODEL;
+        }
+    }
+}
+
 /* Maps a finite score to an integer that is smaller for a better one; never UINT32_MAX. */
 static uint32_t score_key(float score)
 {
@@ -170,7 +210,8 @@ static enum status load_scores(struct vocabulary *v, const struct gguf *file, st
         return status;
     }
     v->score_keys = malloc((size_t)v->count * sizeof *v->score_keys);
-    if (v->score_keys == NULL) {
+    v->scores = malloc((size_t)v->count * sizeof *v->scores);
+    if (v->score_keys == NULL || v->scores == NULL) {
         return out_of_memory(file, KEY_SCORES, err);
     }
     for (uint32_t i = 0; i < v->count; i++) {
@@ -180,6 +221,7 @@ static enum status load_scores(struct vocabulary *v, const struct gguf *file, st
                              file->path, i);
         }
         v->score_keys[i] = score_key((float)score);
+        v->scores[i] = (float)score;
     }
     return OK;
 }
@@ -231,7 +273,7 @@ static uint32_t unescape_spaces(const uint8_t *text, uint32_t text_bytes, uint8_
 static uint32_t ordinary_bytes(const struct vocabulary *v, const int16_t *letters,
                                const uint8_t *text, uint32_t text_bytes, uint8_t *out)
 {
-    if (v->kind == VOCABULARY_SCORES) {
+    if (!vocabulary_is_byte_level(v)) {
         return unescape_spaces(text, text_bytes, out);
     }
     uint32_t written = letters_to_bytes(letters, text, text_bytes, out);
@@ -240,6 +282,40 @@ static uint32_t ordinary_bytes(const struct vocabulary *v, const int16_t *letter
         written = text_bytes;
     }
     return written;
+}
+
+/* The bytes of token i; its byte if it is a byte token. Returns how many. */
+static uint32_t spell_token(struct vocabulary *v, const int16_t *letters, uint32_t i, int byte)
+{
+    const uint8_t *text = v->text + v->text_at[i];
+    uint32_t text_bytes = v->text_at[i + 1] - v->text_at[i];
+    uint8_t *out = v->bytes + v->bytes_at[i];
+    if (v->types[i] == TOKEN_BYTE) {
+        out[0] = (uint8_t)byte;
+        v->byte_ids[byte] = i;
+        return 1;
+    }
+    bool user_defined = v->types[i] == TOKEN_USER_DEFINED && !vocabulary_is_byte_level(v);
+    if (vocabulary_is_ordinary(v, i) || user_defined) {
+        return ordinary_bytes(v, letters, text, text_bytes, out);
+    }
+    memcpy(out, text, text_bytes);
+    return text_bytes;
+}
+
+/* In a vocabulary of characters, text has no spaces but the sign for one: a token spelled with a
+ * space gives way to the one spelled with the sign. */
+static void index_bytes(struct vocabulary *v, bool with_spaces)
+{
+    for (uint32_t i = 0; i < v->count; i++) {
+        uint32_t text_bytes = v->text_at[i + 1] - v->text_at[i];
+        bool has_space = !vocabulary_is_byte_level(v) &&
+                         memchr(v->text + v->text_at[i], ' ', text_bytes) != NULL;
+        if (v->bytes_at[i + 1] > v->bytes_at[i] && vocabulary_is_ordinary(v, i) &&
+            has_space == with_spaces) {
+            string_table_add(&v->by_bytes, i);
+        }
+    }
 }
 
 /* The bytes of every token, and the tables over those of ordinary ones. */
@@ -252,33 +328,18 @@ static enum status derive_bytes(struct vocabulary *v, const struct gguf *file, s
         return out_of_memory(file, KEY_TOKENS, err);
     }
     for (uint32_t i = 0; i < v->count; i++) {
-        const uint8_t *text = v->text + v->text_at[i];
-        uint32_t text_bytes = v->text_at[i + 1] - v->text_at[i];
-        uint8_t *out = v->bytes + v->bytes_at[i];
-        uint32_t written = text_bytes;
-        if (v->types[i] == TOKEN_BYTE) {
-            int byte = named_byte(text, text_bytes);
-            if (byte < 0) {
-                return error_set(err, ERR_FORMAT,
-                                 "%s: " KEY_TOKENS "[%u]: a byte token not named <0x00> to <0xFF>",
-                                 file->path, i);
-            }
-            out[0] = (uint8_t)byte;
-            written = 1;
-            v->byte_ids[byte] = i;
-        } else if (vocabulary_is_ordinary(v, i)) {
-            written = ordinary_bytes(v, letters, text, text_bytes, out);
-        } else if (v->kind == VOCABULARY_SCORES && v->types[i] == TOKEN_USER_DEFINED) {
-            written = unescape_spaces(text, text_bytes, out);
-        } else {
-            memcpy(out, text, text_bytes);
+        int byte = named_byte(v->text + v->text_at[i], v->text_at[i + 1] - v->text_at[i]);
+        if (v->types[i] == TOKEN_BYTE && byte < 0) {
+            return error_set(err, ERR_FORMAT,
+                             "%s: " KEY_TOKENS "[%u]: a byte token not named <0x00> to <0xFF>",
+                             file->path, i);
         }
+        uint32_t written = spell_token(v, letters, i, byte);
         v->bytes_at[i + 1] = v->bytes_at[i] + written;
-        if (written > 0 && vocabulary_is_ordinary(v, i)) {
-            string_table_add(&v->by_bytes, i);
-        }
         v->token_bytes_max = written > v->token_bytes_max ? written : v->token_bytes_max;
     }
+    index_bytes(v, false);
+    index_bytes(v, true);
     return OK;
 }
 
@@ -287,7 +348,7 @@ static void find_single_bytes(struct vocabulary *v)
     v->has_all_bytes = true;
     for (uint32_t byte = 0; byte < 256; byte++) {
         uint8_t one = (uint8_t)byte;
-        if (v->kind == VOCABULARY_MERGES && v->byte_ids[byte] == TOKEN_NONE) {
+        if (vocabulary_is_byte_level(v) && v->byte_ids[byte] == TOKEN_NONE) {
             v->byte_ids[byte] = string_table_find(&v->by_bytes, &one, 1);
         }
         v->has_all_bytes = v->has_all_bytes && v->byte_ids[byte] != TOKEN_NONE;
@@ -354,6 +415,80 @@ static enum status load_merges(struct vocabulary *v, const struct gguf *file, st
     return status;
 }
 
+/* Two ids a merge -> what they make, which must be a token as well. */
+static enum status read_pair(const struct vocabulary *v, const struct gguf *file,
+                             const struct gguf_array *pairs, uint32_t rank, uint8_t *joined,
+                             struct merge *out, struct error *err)
+{
+    uint64_t left = gguf_array_u64(pairs, 2 * (uint64_t)rank);
+    uint64_t right = gguf_array_u64(pairs, 2 * (uint64_t)rank + 1);
+    if (left >= v->count || right >= v->count) {
+        return error_set(err, ERR_FORMAT,
+                         "%s: " TOKENIZER_KEY_MERGE_PAIRS ": merge %u of tokens %llu and %llu, the "
+                         "vocabulary has %u",
+                         file->path, rank, (unsigned long long)left, (unsigned long long)right,
+                         v->count);
+    }
+    uint32_t left_bytes = v->text_at[left + 1] - v->text_at[left];
+    uint32_t right_bytes = v->text_at[right + 1] - v->text_at[right];
+    memcpy(joined, v->text + v->text_at[left], left_bytes);
+    memcpy(joined + left_bytes, v->text + v->text_at[right], right_bytes);
+    *out = (struct merge){
+        .left = (uint32_t)left,
+        .right = (uint32_t)right,
+        .rank = rank,
+        .merged = string_table_find(&v->by_text, joined, (size_t)left_bytes + right_bytes),
+    };
+    if (left_bytes == 0 || right_bytes == 0 || out->merged == TOKEN_NONE) {
+        return error_set(err, ERR_FORMAT,
+                         "%s: " TOKENIZER_KEY_MERGE_PAIRS ": merge %u does not make a token",
+                         file->path, rank);
+    }
+    return OK;
+}
+
+static enum status load_pairs(struct vocabulary *v, const struct gguf *file, struct error *err)
+{
+    struct gguf_array pairs = {0};
+    enum status status =
+        gguf_get_array(file, TOKENIZER_KEY_MERGE_PAIRS, true, GGUF_UINT32, &pairs, err);
+    if (status != OK) {
+        return status;
+    }
+    if (pairs.element_count % 2 != 0 || pairs.element_count / 2 > LIMIT_TOKENIZER_MERGES) {
+        return error_set(err, ERR_FORMAT,
+                         "%s: " TOKENIZER_KEY_MERGE_PAIRS ": %llu ids, not pairs or more than %u",
+                         file->path, (unsigned long long)pairs.element_count,
+                         LIMIT_TOKENIZER_MERGES);
+    }
+    uint32_t count = (uint32_t)(pairs.element_count / 2);
+    uint8_t *joined = malloc((size_t)2 * LIMIT_TOKEN_BYTES);
+    if (joined == NULL || !merge_table_open(&v->merges, count)) {
+        free(joined);
+        return out_of_memory(file, TOKENIZER_KEY_MERGE_PAIRS, err);
+    }
+    for (uint32_t rank = 0; rank < count && status == OK; rank++) {
+        struct merge merge;
+        status = read_pair(v, file, &pairs, rank, joined, &merge, err);
+        if (status == OK && vocabulary_is_ordinary(v, merge.merged)) {
+            merge_table_add(&v->merges, merge);
+        }
+    }
+    free(joined);
+    return status;
+}
+
+static void find_score_min(struct vocabulary *v)
+{
+    v->score_min = INFINITY;
+    for (uint32_t i = 0; i < v->count; i++) {
+        if (vocabulary_is_ordinary(v, i) && v->scores[i] < v->score_min) {
+            v->score_min = v->scores[i];
+        }
+    }
+    v->score_min = isfinite(v->score_min) ? v->score_min : 0.0f;
+}
+
 enum status vocabulary_load(struct vocabulary *vocabulary, const struct gguf *file,
                             enum vocabulary_kind kind, struct error *err)
 {
@@ -362,7 +497,10 @@ enum status vocabulary_load(struct vocabulary *vocabulary, const struct gguf *fi
     if (status == OK) {
         status = load_types(vocabulary, file, err);
     }
-    if (status == OK && kind == VOCABULARY_SCORES) {
+    if (status == OK) {
+        status = load_flags(vocabulary, file, err);
+    }
+    if (status == OK && !vocabulary_has_merges(vocabulary)) {
         status = load_scores(vocabulary, file, err);
     }
     return status;
@@ -371,6 +509,7 @@ enum status vocabulary_load(struct vocabulary *vocabulary, const struct gguf *fi
 enum status vocabulary_index(struct vocabulary *vocabulary, const struct gguf *file,
                              struct error *err)
 {
+    settle_flags(vocabulary);
     enum status status = derive_bytes(vocabulary, file, err);
     if (status != OK) {
         return status;
@@ -380,7 +519,18 @@ enum status vocabulary_index(struct vocabulary *vocabulary, const struct gguf *f
     if (vocabulary->is_whole == NULL) {
         return out_of_memory(file, KEY_TOKENS, err);
     }
-    return vocabulary->kind == VOCABULARY_MERGES ? load_merges(vocabulary, file, err) : OK;
+    switch (vocabulary->kind) {
+    case VOCABULARY_MERGES:
+        return load_merges(vocabulary, file, err);
+    case VOCABULARY_PAIRS:
+        return load_pairs(vocabulary, file, err);
+    case VOCABULARY_UNIGRAM:
+        find_score_min(vocabulary);
+        return OK;
+    case VOCABULARY_SCORES:
+        return OK;
+    }
+    return OK;
 }
 
 void vocabulary_release(struct vocabulary *vocabulary)
@@ -395,5 +545,7 @@ void vocabulary_release(struct vocabulary *vocabulary)
     free(vocabulary->types);
     free(vocabulary->is_whole);
     free(vocabulary->score_keys);
+    free(vocabulary->scores);
+    free(vocabulary->flags);
     *vocabulary = (struct vocabulary){0};
 }

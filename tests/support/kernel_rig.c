@@ -37,6 +37,15 @@ uint32_t kernel_rig_isas(enum isa isas[3])
     return count;
 }
 
+uint32_t kernel_rig_panel_isas(enum isa isas[KERNEL_RIG_PANEL_ISAS_MAX])
+{
+    uint32_t count = kernel_rig_isas(isas);
+    if (strcmp(backend_isa_name(ISA_AVX512_OLD), "avx512") == 0) {
+        isas[count++] = ISA_AVX512_OLD;
+    }
+    return count;
+}
+
 static struct backend *backends[ISA_AUTO + 1][KERNEL_RIG_THREADS_MAX + 1];
 
 struct backend *kernel_rig_backend(enum isa isa, uint32_t thread_count)

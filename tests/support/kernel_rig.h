@@ -12,6 +12,13 @@
 uint32_t kernel_rig_isas(enum isa isas[3]);
 
 enum {
+    KERNEL_RIG_PANEL_ISAS_MAX = 4
+};
+
+/* The same for what may run integer products: also AVX-512 without VNNI, where there is any. */
+uint32_t kernel_rig_panel_isas(enum isa isas[KERNEL_RIG_PANEL_ISAS_MAX]);
+
+enum {
     KERNEL_RIG_THREADS_MAX = 3
 };
 
