@@ -42,7 +42,7 @@ static enum status windows_by_rule(const struct hf_reading *reading, uint32_t wi
     uint32_t first = 0;
     uint32_t period = family->window_period;
     enum status status = OK;
-    if (family->windows == HF_WINDOWS_LATE) {
+    if (family->windows == HF_WINDOWS_LATE && window > 0) {
         status =
             hf_config_u32(&reading->config, "max_window_layers", true, 0, UINT32_MAX, &first, err);
     } else if (family->windows == HF_WINDOWS_ALTERNATE) {

@@ -251,9 +251,10 @@ def stablelm():
                                rope_parameters=rotary), **changes})
     yield Case("stablelm-base", "StableLm", stable(), golden=True, dtype="float16")
     yield Case("stablelm-bias", "StableLm", stable(use_qkv_bias=True), hub=False)
-    yield Case("stablelm-parallel", "StableLm", stable(use_parallel_residual=True,
-                                                       qk_layernorm=True), golden=True,
+    yield Case("stablelm-parallel", "StableLm", stable(use_parallel_residual=True), golden=True,
                dtype="bfloat16")
+    yield Case("stablelm-parallel_qk_norm", "StableLm", stable(use_parallel_residual=True,
+                                                               qk_layernorm=True))
     yield Case("stablelm-qk_norm", "StableLm", stable(qk_layernorm=True))
 
 
