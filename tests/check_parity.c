@@ -7,7 +7,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/test.h"
 
-#include "engine/formats/hf_model.h"
+#include "engine/model_file.h"
 #include "engine/quantize.h"
 #include "tests/support/family_case.h"
 #include "tests/support/forward_rig.h"
@@ -62,8 +62,7 @@ static enum status open_file(struct gguf *file, const struct family_case *one, s
 {
     char path[1100];
     snprintf(path, sizeof path, "%s/model.gguf", one->folder);
-    return access(path, F_OK) == 0 ? gguf_open(file, path, err)
-                                   : hf_model_open(file, one->folder, err);
+    return model_file_open(file, access(path, F_OK) == 0 ? path : one->folder, err);
 }
 
 /* Whether the model is served at all: the file's and the model's own checks. file is to be closed

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The whole parity suite: tiny models of every family and variant are made anew by Hugging Face
-# transformers, and tests/check_parity.c is held to what it computed. The packages are large (PyTorch;
-# 6 GB while they are needed), so this runs only where SLUICE_PARITY=full; the cases kept in the tree
-# are checked in any case.
+# The golden models of every family through the daemon; and the whole parity suite: tiny models of
+# every family and variant are made anew by Hugging Face transformers, and tests/check_parity.c is
+# held to what it computed. The packages are large (PyTorch; 6 GB while they are needed), so that
+# second part runs only where SLUICE_PARITY=full.
 # Usage: parity.sh BUILD_TREE
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
@@ -29,6 +29,7 @@ make_families()
     touch "$families/ready"
 }
 
+python3 -B tests/e2e/family_tests.py "$out/sluiced" tests/golden/families || exit 1
 [ "${SLUICE_PARITY:-}" = full ] || skip "not asked for (SLUICE_PARITY=full)"
 case $(basename "$out") in
     tsan) skip "a hundred times slower here, and the tree's own cases show the threads" ;;
