@@ -17,6 +17,7 @@ struct encoding {
     const struct tokenizer *tokenizer;
     struct bpe_scratch scratch;
     struct bpe_output output;
+    bool drop_guards;
     struct error *err;
 };
 
@@ -119,6 +120,51 @@ static enum status encode_sentence(struct encoding *e, const uint8_t *text, size
     return status;
 }
 
+enum {
+    GUARD_BYTES = sizeof TOKENIZER_GUARD - 1
+};
+
+/* Copies text without single guards, and with one for each two. Returns the bytes written. */
+static size_t copy_unguarded(const uint8_t *text, size_t text_bytes, uint8_t *out)
+{
+    size_t written = 0;
+    for (size_t at = 0; at < text_bytes;) {
+        bool guard =
+            text_bytes - at >= GUARD_BYTES && memcmp(text + at, TOKENIZER_GUARD, GUARD_BYTES) == 0;
+        if (!guard) {
+            out[written++] = text[at++];
+            continue;
+        }
+        at += GUARD_BYTES;
+        if (text_bytes - at >= GUARD_BYTES &&
+            memcmp(text + at, TOKENIZER_GUARD, GUARD_BYTES) == 0) {
+            memcpy(out + written, TOKENIZER_GUARD, GUARD_BYTES);
+            written += GUARD_BYTES;
+            at += GUARD_BYTES;
+        }
+    }
+    return written;
+}
+
+static enum status encode_plain(struct encoding *e, const uint8_t *begin, const uint8_t *end,
+                                bool first);
+
+static enum status encode_guarded(struct encoding *e, const uint8_t *begin, const uint8_t *end,
+                                  bool first)
+{
+    size_t byte_count = (size_t)(end - begin);
+    uint8_t *copy = malloc(byte_count);
+    if (copy == NULL) {
+        return error_set(e->err, ERR_MEMORY, "no memory to tokenise %zu bytes of text", byte_count);
+    }
+    size_t kept = copy_unguarded(begin, byte_count, copy);
+    e->drop_guards = false;
+    enum status status = encode_plain(e, copy, copy + kept, first);
+    e->drop_guards = true;
+    free(copy);
+    return status;
+}
+
 /* Text between two special tokens, in front of the first or behind the last. */
 static enum status encode_plain(struct encoding *e, const uint8_t *begin, const uint8_t *end,
                                 bool first)
@@ -127,6 +173,9 @@ static enum status encode_plain(struct encoding *e, const uint8_t *begin, const 
         return OK;
     }
     size_t byte_count = (size_t)(end - begin);
+    if (e->drop_guards && memmem(begin, byte_count, TOKENIZER_GUARD, GUARD_BYTES) != NULL) {
+        return encode_guarded(e, begin, end, first);
+    }
     if (e->tokenizer->vocabulary.kind == VOCABULARY_SCORES) {
         return encode_sentence(e, begin, byte_count, first);
     }
@@ -174,6 +223,7 @@ enum status tokenizer_encode(const struct tokenizer *tokenizer, const char *text
     struct encoding e = {
         .tokenizer = tokenizer,
         .output = {.ids = ids, .max = id_count_max, .unknown = unknown_id(tokenizer)},
+        .drop_guards = (flags & TOKENIZER_DROP_GUARDS) != 0,
         .err = err,
     };
     if ((flags & TOKENIZER_ADD_SPECIAL) && special->add_bos) {
