@@ -46,10 +46,10 @@ static enum status read_params(struct params *params, const json_t *context,
     *params = (struct params){
         .route = PARAMS_CHAT,
         .messages = json_fields_array(&fields, "messages"),
-        .tools = json_fields_array(&fields, "tools"),
         .template_values = context,
         .continue_final_message = json_fields_flag(&fields, "continue_final_message", false),
     };
+    params_tools_read(&fields, &params->tools);
     params->add_generation_prompt =
         json_fields_flag(&fields, "add_generation_prompt", !params->continue_final_message);
     if (fields.status == OK && params->messages == NULL) {
@@ -66,6 +66,7 @@ static enum status render(struct text_buffer *out, const struct chat_template *c
     struct params params;
     struct refusal refusal = {0};
     enum status status = read_params(&params, context, &refusal);
+    params.style = chat_style_judge(chat_template);
     if (status == OK) {
         status = chat_prompt_render(&params, chat_template, NULL, out, &refusal);
     }

@@ -108,7 +108,8 @@ def test_render_fills_in_what_the_server_fills_in():
         context = {"messages": [{"role": "developer", "content": "a"}], "mood": "calm"}
         assert works("render", "--template", template, given=json.dumps(context).encode()) == \
             b"True True True [] system calm"
-        context.update(tools=[{}], documents=[], add_generation_prompt=False, bos_token="<s>")
+        tool = {"type": "function", "function": {"name": "f"}}
+        context.update(tools=[tool], documents=[], add_generation_prompt=False, bos_token="<s>")
         path = write(folder, "c.json", context)
         assert works("render", "--template", template, "--context", path) == b"False False False [<s>] system calm"
 
