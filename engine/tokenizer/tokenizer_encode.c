@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "configs/limits.h"
 #include "engine/tokenizer/bpe.h"
+#include "engine/tokenizer/guard.h"
 #include "engine/tokenizer/spacing.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "engine/tokenizer/tokenizer_state.h"
@@ -18,6 +19,7 @@ struct encoding {
     const struct tokenizer *tokenizer;
     struct bpe_scratch scratch;
     struct bpe_output output;
+    bool drop_guards;
     struct error *err;
     bool parse_special;
 };
@@ -94,6 +96,9 @@ static enum status encode_stretch(struct encoding *e, uint8_t *text, size_t text
 {
     const struct tokenizer *t = e->tokenizer;
     uint8_t kept = text[-1];
+    if (e->drop_guards) {
+        text_bytes = guard_drop(text, text_bytes, text);
+    }
     bool late = (t->prefix & TOKENIZER_PREFIX_NORMALIZED) == 0;
     if (late && wants_prefix(t, text, text_bytes, first)) {
         text--;
@@ -141,6 +146,26 @@ static bool is_plain(const struct tokenizer *t)
            t->normalized_control.count == 0;
 }
 
+static enum status encode_plain(struct encoding *e, const uint8_t *begin, const uint8_t *end,
+                                bool first);
+
+/* Plain text with guards in it, where no control token is looked for behind this point. */
+static enum status encode_guarded(struct encoding *e, const uint8_t *begin, const uint8_t *end,
+                                  bool first)
+{
+    size_t byte_count = (size_t)(end - begin);
+    uint8_t *copy = malloc(byte_count);
+    if (copy == NULL) {
+        return error_set(e->err, ERR_MEMORY, "no memory to tokenise %zu bytes of text", byte_count);
+    }
+    size_t kept = guard_drop(begin, byte_count, copy);
+    e->drop_guards = false;
+    enum status status = encode_plain(e, copy, copy + kept, first);
+    e->drop_guards = true;
+    free(copy);
+    return status;
+}
+
 /* Text between two special tokens, in front of the first or behind the last. */
 static enum status encode_plain(struct encoding *e, const uint8_t *begin, const uint8_t *end,
                                 bool first)
@@ -148,6 +173,10 @@ static enum status encode_plain(struct encoding *e, const uint8_t *begin, const 
     const struct tokenizer *t = e->tokenizer;
     if (begin == end) {
         return OK;
+    }
+    bool guarded = e->drop_guards && guard_is_in(begin, (size_t)(end - begin));
+    if (guarded && t->normalized_control.count == 0) {
+        return encode_guarded(e, begin, end, first);
     }
     uint8_t *normal = NULL;
     size_t byte_count = 0;
@@ -226,6 +255,7 @@ enum status tokenizer_encode(const struct tokenizer *tokenizer, const char *text
                    .max = id_count_max,
                    .unknown = unknown_id(tokenizer),
                    .fuse_unknown = tokenizer->fuse_unknown},
+        .drop_guards = (flags & TOKENIZER_DROP_GUARDS) != 0,
         .err = err,
         .parse_special = (flags & TOKENIZER_PARSE_SPECIAL) != 0,
     };
