@@ -176,11 +176,11 @@ static bool makes_template(const struct hf_roles_files *files, bool *add_bos)
         const char *name;
         bool add_bos;
     } classes[] = {
-        {"LlamaTokenizer", true},       {"LlamaTokenizerFast", true},
-        {"CodeLlamaTokenizer", true},   {"CodeLlamaTokenizerFast", true},
-        {"GemmaTokenizer", true},       {"GemmaTokenizerFast", true},
-        {"CohereTokenizer", true},      {"CohereTokenizerFast", true},
-        {"GPTNeoXTokenizer", false},    {"GPTNeoXTokenizerFast", false},
+        {"LlamaTokenizer", true},     {"LlamaTokenizerFast", true},
+        {"CodeLlamaTokenizer", true}, {"CodeLlamaTokenizerFast", true},
+        {"GemmaTokenizer", true},     {"GemmaTokenizerFast", true},
+        {"CohereTokenizer", true},    {"CohereTokenizerFast", true},
+        {"GPTNeoXTokenizer", false},  {"GPTNeoXTokenizerFast", false},
     };
     const char *name =
         json_string_value(json_object_get(files->tokenizer_config, "tokenizer_class"));
@@ -285,8 +285,8 @@ void hf_roles_write(const struct hf_roles *roles, struct gguf_builder *out)
     write_ends(roles, out);
     gguf_builder_set_bool(out, "tokenizer.ggml.add_bos_token", roles->add_bos);
     gguf_builder_set_bool(out, "tokenizer.ggml.add_eos_token", roles->add_eos);
-    bool plain = roles->begin_count == 0 ||
-                 (roles->begin_count == 1 && roles->begins[0] == roles->bos);
+    bool plain =
+        roles->begin_count == 0 || (roles->begin_count == 1 && roles->begins[0] == roles->bos);
     if (!plain) {
         gguf_builder_set_u32s(out, TOKENIZER_KEY_BEGIN_IDS, roles->begins, roles->begin_count);
     }

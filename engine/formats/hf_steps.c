@@ -393,8 +393,7 @@ static enum status add_template_token(struct hf_pipeline *p, const json_t *token
                                       const json_t *entry, bool behind, struct error *err)
 {
     const char *name = json_string_value(json_object_get(entry, "id"));
-    const json_t *ids =
-        name == NULL ? NULL : json_object_get(json_object_get(tokens, name), "ids");
+    const json_t *ids = name == NULL ? NULL : json_object_get(json_object_get(tokens, name), "ids");
     if (!json_is_array(ids)) {
         return error_set(err, ERR_FORMAT,
                          "%s: post_processor: a SpecialToken that special_tokens has no ids for",
@@ -403,8 +402,7 @@ static enum status add_template_token(struct hf_pipeline *p, const json_t *token
     for (size_t i = 0; i < json_array_size(ids); i++) {
         json_int_t id = json_integer_value(json_array_get(ids, i));
         bool full = behind ? p->end != UINT32_MAX : p->begin_count == HF_PIPELINE_BEGINS_MAX;
-        if (!json_is_integer(json_array_get(ids, i)) || id < 0 || id >= LIMIT_MODEL_VOCAB ||
-            full) {
+        if (!json_is_integer(json_array_get(ids, i)) || id < 0 || id >= LIMIT_MODEL_VOCAB || full) {
             return error_set(err, ERR_UNSUPPORTED,
                              "%s: post_processor: special_tokens: ids that are none, more than %d "
                              "in front or more than 1 behind",

@@ -166,8 +166,7 @@ static enum status fill_unigram(struct hf_vocab *v, struct error *err)
             !(fabs(value) < 1e30)) {
             return error_set(err, ERR_FORMAT, "%s: model.vocab[%u]: not [text, score]", v->path, i);
         }
-        place_token(v, i,
-                    (struct gguf_string){json_string_value(text), json_string_length(text)});
+        place_token(v, i, (struct gguf_string){json_string_value(text), json_string_length(text)});
         v->scores[i] = (float)value;
     }
     return OK;
@@ -296,8 +295,7 @@ static enum status refuse_affixes(const struct hf_vocab *v, struct error *err)
 
 static enum status read_model(struct hf_vocab *v, const json_t *root, struct error *err)
 {
-    enum status status =
-        json_field_object(root, place_of(v, ""), "model", true, &v->model, err);
+    enum status status = json_field_object(root, place_of(v, ""), "model", true, &v->model, err);
     /* Files from before the key existed hold BPE models. */
     struct gguf_string type = {.bytes = "BPE", .byte_count = 3};
     struct json_place place = place_of(v, "model.");

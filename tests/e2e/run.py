@@ -8,13 +8,15 @@ import traceback
 
 import cancel_tests
 import command_tests
+import directory_tests
 import http_tests
 import life_tests
 import openai_tests
 import shape_tests
 from daemon import Settings, Skipped
 
-MODULES = [shape_tests, openai_tests, http_tests, cancel_tests, life_tests, command_tests]
+MODULES = [shape_tests, openai_tests, http_tests, cancel_tests, life_tests, command_tests,
+           directory_tests]
 
 
 def main():
