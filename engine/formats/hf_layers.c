@@ -42,9 +42,9 @@ static enum status windows_by_rule(const struct hf_reading *reading, uint32_t wi
     uint32_t first = 0;
     uint32_t period = family->window_period;
     enum status status = OK;
-    if (family->windows == HF_WINDOWS_LATE && window > 0) {
-        status =
-            hf_config_u32(&reading->config, "max_window_layers", true, 0, UINT32_MAX, &first, err);
+    if (family->windows == HF_WINDOWS_LATE) {
+        status = hf_config_u32(&reading->config, "max_window_layers", window > 0, 0, UINT32_MAX,
+                               &first, err);
     } else if (family->windows == HF_WINDOWS_ALTERNATE) {
         status = hf_config_u32(&reading->config, "sliding_window_pattern", false, 1,
                                LIMIT_MODEL_LAYERS, &period, err);

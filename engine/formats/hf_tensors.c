@@ -328,21 +328,23 @@ static enum status place_head(const struct placing *placing, const struct hf_wei
                          "is not the embedding, though tie_word_embeddings is true");
 }
 
-static enum status check_head(const struct hf_reading *reading, struct error *err)
+/* Of a tied model one of the two is enough; of any other, both are there. */
+static enum status check_vocabulary(const struct hf_reading *reading, struct error *err)
 {
+    const struct hf_family *family = reading->family;
     bool tied = true;
     enum status status = hf_config_bool(&reading->config, "tie_word_embeddings", &tied, err);
-    if (status == OK && !tied && find_weight(reading, reading->family->head) == NULL) {
+    bool embedding = find_weight(reading, family->embedding) != NULL;
+    bool head = find_weight(reading, family->head) != NULL;
+    if (status == OK && !tied && !(embedding && head)) {
         return error_set(err, ERR_FORMAT,
                          "%s: tensor %s is missing, and tie_word_embeddings is false", reading->dir,
-                         reading->family->head);
+                         embedding ? family->head : family->embedding);
     }
-    if (status == OK && find_weight(reading, reading->family->embedding) == NULL &&
-        find_weight(reading, reading->family->head) == NULL) {
-        return error_set(err, ERR_FORMAT, "%s: tensor %s is missing", reading->dir,
-                         reading->family->embedding);
-    }
-    return status;
+    return status != OK || embedding || head
+               ? status
+               : error_set(err, ERR_FORMAT, "%s: tensor %s is missing", reading->dir,
+                           family->embedding);
 }
 
 /* ---- all ---- */
@@ -415,7 +417,7 @@ static enum status check_layers(const struct hf_reading *reading, struct error *
 
 enum status hf_tensors_read(struct hf_reading *reading, struct error *err)
 {
-    enum status status = check_head(reading, err);
+    enum status status = check_vocabulary(reading, err);
     for (const struct hf_tensor_row *row = reading->family->model_tensors;
          row->name != NULL && status == OK; row++) {
         if (strcmp(row->gguf, "token_embd.weight") != 0) {
