@@ -20,10 +20,12 @@ static enum status read_ids(struct api_call *call, struct engine *engine, const 
     struct params params = {
         .route = PARAMS_CHAT,
         .messages = messages,
-        .tools = json_fields_array(&fields, "tools"),
+        .style = call->context->limits.style,
+        .guard = call->context->guard,
         .template_values = json_fields_object(&fields, "chat_template_kwargs"),
         .continue_final_message = json_fields_flag(&fields, "continue_final_message", false),
     };
+    params_tools_read(&fields, &params.tools);
     params.add_generation_prompt =
         json_fields_flag(&fields, "add_generation_prompt", !params.continue_final_message);
     if (fields.status == OK && (text == NULL) == (json_array_size(messages) == 0)) {
@@ -43,7 +45,9 @@ static enum status read_ids(struct api_call *call, struct engine *engine, const 
                                            engine_tokenizer(engine), &prompt, &call->refusal);
     }
     if (fields.status == OK) {
-        fields.status = api_tokenize_text(engine, prompt.bytes, prompt.byte_count, add_special, ids,
+        unsigned flags = (add_special ? TOKENIZER_ADD_SPECIAL : 0u) |
+                         (messages != NULL ? TOKENIZER_DROP_GUARDS : 0u);
+        fields.status = api_tokenize_text(engine, prompt.bytes, prompt.byte_count, flags, ids,
                                           id_count, &call->refusal);
     }
     text_buffer_release(&prompt);

@@ -6,6 +6,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "configs/limits.h"
 #include "engine/tokenizer/bpe.h"
+#include "engine/tokenizer/guard.h"
+#include "engine/tokenizer/spacing.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "engine/tokenizer/tokenizer_state.h"
 #include "engine/tokenizer/unigram.h"
@@ -17,6 +19,7 @@ struct encoding {
     const struct tokenizer *tokenizer;
     struct bpe_scratch scratch;
     struct bpe_output output;
+    bool drop_guards;
     struct error *err;
     bool parse_special;
 };
@@ -43,29 +46,6 @@ static enum status encode_words(struct encoding *e, const uint8_t *text, size_t 
     return status;
 }
 
-size_t tokenizer_state_copy_spaced(const struct tokenizer *tokenizer, const uint8_t *text,
-                                   size_t text_bytes, uint8_t *out)
-{
-    size_t written = 0;
-    bool trim = tokenizer->remove_extra_spaces;
-    for (size_t at = 0; at < text_bytes;) {
-        if (text_bytes - at >= 3 && memcmp(text + at, "\xE2\x96\x81", 3) == 0) {
-            out[written++] = ' ';
-            at += 3;
-            continue;
-        }
-        bool doubled = text[at] == ' ' && (written == 0 || out[written - 1] == ' ');
-        if (!(trim && doubled)) {
-            out[written++] = text[at];
-        }
-        at++;
-    }
-    while (trim && written > 0 && out[written - 1] == ' ') {
-        written--;
-    }
-    return written;
-}
-
 /* The end of the longest piece from `at` that may have to be merged as one. */
 static const uint8_t *piece_end(const struct tokenizer *t, const uint8_t *at, const uint8_t *end)
 {
@@ -84,12 +64,14 @@ static enum status encode_pieces(struct encoding *e, const uint8_t *at, const ui
 {
     const struct tokenizer *t = e->tokenizer;
     enum status status = OK;
+    double score = 0;
     e->output.unknown_last = false;
     while (status == OK && at < end && !is_full(e)) {
         const uint8_t *stop = piece_end(t, at, end);
         size_t byte_count = (size_t)(stop - at);
         if (t->vocabulary.kind == VOCABULARY_UNIGRAM) {
-            status = unigram_encode(&t->vocabulary, at, byte_count, &e->output, e->err);
+            score = t->split_words ? 0 : score;
+            status = unigram_encode(&t->vocabulary, at, byte_count, &score, &e->output, e->err);
         } else {
             status = bpe_encode(&t->vocabulary, &e->scratch, at, byte_count, &e->output, e->err);
         }
@@ -114,6 +96,9 @@ static enum status encode_stretch(struct encoding *e, uint8_t *text, size_t text
 {
     const struct tokenizer *t = e->tokenizer;
     uint8_t kept = text[-1];
+    if (e->drop_guards) {
+        text_bytes = guard_drop(text, text_bytes, text);
+    }
     bool late = (t->prefix & TOKENIZER_PREFIX_NORMALIZED) == 0;
     if (late && wants_prefix(t, text, text_bytes, first)) {
         text--;
@@ -161,6 +146,26 @@ static bool is_plain(const struct tokenizer *t)
            t->normalized_control.count == 0;
 }
 
+static enum status encode_plain(struct encoding *e, const uint8_t *begin, const uint8_t *end,
+                                bool first);
+
+/* Plain text with guards in it, where no control token is looked for behind this point. */
+static enum status encode_guarded(struct encoding *e, const uint8_t *begin, const uint8_t *end,
+                                  bool first)
+{
+    size_t byte_count = (size_t)(end - begin);
+    uint8_t *copy = malloc(byte_count);
+    if (copy == NULL) {
+        return error_set(e->err, ERR_MEMORY, "no memory to tokenise %zu bytes of text", byte_count);
+    }
+    size_t kept = guard_drop(begin, byte_count, copy);
+    e->drop_guards = false;
+    enum status status = encode_plain(e, copy, copy + kept, first);
+    e->drop_guards = true;
+    free(copy);
+    return status;
+}
+
 /* Text between two special tokens, in front of the first or behind the last. */
 static enum status encode_plain(struct encoding *e, const uint8_t *begin, const uint8_t *end,
                                 bool first)
@@ -168,6 +173,10 @@ static enum status encode_plain(struct encoding *e, const uint8_t *begin, const 
     const struct tokenizer *t = e->tokenizer;
     if (begin == end) {
         return OK;
+    }
+    bool guarded = e->drop_guards && guard_is_in(begin, (size_t)(end - begin));
+    if (guarded && t->normalized_control.count == 0) {
+        return encode_guarded(e, begin, end, first);
     }
     uint8_t *normal = NULL;
     size_t byte_count = 0;
@@ -191,7 +200,7 @@ static enum status encode_plain(struct encoding *e, const uint8_t *begin, const 
     if (vocabulary_is_byte_level(&t->vocabulary)) {
         memcpy(copy, text, byte_count);
     } else {
-        byte_count = tokenizer_state_copy_spaced(t, text, byte_count, copy);
+        byte_count = spacing_copy(t->remove_extra_spaces, text, byte_count, copy);
     }
     free(normal);
     buffer[0] = buffer[1] = ' ';
@@ -242,8 +251,11 @@ enum status tokenizer_encode(const struct tokenizer *tokenizer, const char *text
     const struct special_ids *special = &tokenizer->ids;
     struct encoding e = {
         .tokenizer = tokenizer,
-        .output = {.ids = ids, .max = id_count_max, .unknown = unknown_id(tokenizer),
+        .output = {.ids = ids,
+                   .max = id_count_max,
+                   .unknown = unknown_id(tokenizer),
                    .fuse_unknown = tokenizer->fuse_unknown},
+        .drop_guards = (flags & TOKENIZER_DROP_GUARDS) != 0,
         .err = err,
         .parse_special = (flags & TOKENIZER_PARSE_SPECIAL) != 0,
     };
