@@ -20,7 +20,7 @@ LDFLAGS += -pthread $(CFLAGS_$(VARIANT))
 LDLIBS  += -lmicrohttpd -ljansson -lxxhash -lutf8proc -lsystemd -lm
 
 FOLDERS ?= configs kernels kernels/cpu kvcache scheduler engine engine/formats engine/tokenizer \
-           server server/chat server/commands
+           server server/chat server/commands server/output
 SOURCES := $(filter-out server/main.c,$(wildcard $(FOLDERS:%=%/*.c)))
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o)
 LIBRARY := $(OUT)/libsluice.a

@@ -56,6 +56,11 @@
 #define LIMIT_STOP_TOKENS  256u   /* stop_token_ids */
 #define LIMIT_LOGIT_BIAS   1024u  /* the OpenAI bound is 300 */
 #define LIMIT_MESSAGES     16384u /* of one chat request */
+#define LIMIT_TOOLS        128u   /* the OpenAI bound */
+#define LIMIT_TOOL_NAME_BYTES                                                                      \
+    64u /* the OpenAI bound: letters, digits, underscores and dashes; dots pass here */
+#define LIMIT_CALL_HEADER_BYTES                                                                    \
+    4096u /* of a call in an answer, up to its arguments: held back until it is one */
 
 /* HTTP: in front of jansson, whose heap use is 20 to 75 times the body */
 #define LIMIT_JSON_DEPTH   128u

@@ -49,6 +49,17 @@ struct family {
     enum qk_norm qk_norm;
     enum ffn_kind ffn;
     enum activation activation;
+    enum family_experts experts;  /* a layer's ffn is a mixture of experts, routed by softmax */
+    uint32_t window_period;       /* of so many layers all but the last have the window; 1: all
+                                        have it; 0: the family knows no windows */
+    uint32_t window_default;      /* where the file names none */
+    uint32_t no_rope_period;      /* of so many layers the last is not rotated; 0: all are */
+    uint32_t scale_by_dim_layers; /* models of so many layers scale by dim / head_count */
+    float window_rope_theta;      /* of plain angles, unless the file names one; 0: the others' */
+    float attention_softcap_default; /* where the file names none */
+    float logit_softcap_default;     /* alike */
+
+    bool window_rope_plain; /* layers with a window rotate by unscaled angles */
     bool norm_bias;         /* LayerNorm has biases */
     bool qkv_bias;          /* q, k and v biases are part of the architecture */
     bool parallel;          /* attention and ffn read the same residual stream ... */
@@ -58,22 +69,9 @@ struct family {
     bool learned_positions; /* added to the embedding; nothing is rotated */
     bool embedding_root;    /* the embedding is scaled by sqrt(dim) */
     bool logit_divided;     /* logit_scale divides */
-
-    enum family_experts experts; /* a layer's ffn is a mixture of experts, routed by softmax */
-    bool expert_normalize;       /* the weights of those used are scaled to sum 1 */
-    bool expert_whole;           /* feed_forward_length is that of each expert, not of all used */
-    bool shared_expert;          /* beside them one that all rows use, through a sigmoid */
-
-    uint32_t window_period;  /* of so many layers all but the last have the window; 1: all have it;
-                                0: the family knows no windows */
-    uint32_t window_default; /* where the file names none */
-    bool window_rope_plain;  /* layers with a window rotate by unscaled angles ... */
-    float
-        window_rope_theta; /* ... of this base, unless the file names one; 0: that of the others */
-    uint32_t no_rope_period;         /* of so many layers the last is not rotated; 0: all are */
-    uint32_t scale_by_dim_layers;    /* models of so many layers scale by dim / head_count */
-    float attention_softcap_default; /* where the file names none */
-    float logit_softcap_default;     /* alike */
+    bool expert_normalize;  /* the weights of those used are scaled to sum 1 */
+    bool expert_whole;      /* feed_forward_length is that of each expert, not of all used */
+    bool shared_expert;     /* beside them one that all rows use, through a sigmoid */
 };
 
 /* The family that general.architecture names; an unknown one is refused with the list of known. */

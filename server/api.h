@@ -11,6 +11,7 @@
 #include "engine/engine.h"
 #include "server/chat/chat_template.h"
 #include "server/generation.h"
+#include "server/output/output_family.h"
 #include "server/params.h"
 #include "server/refusal.h"
 #include "server/salt.h"
@@ -33,6 +34,7 @@ struct api_context {
     struct engine *_Atomic engine; /* NULL while loading; all below is constant once it is set */
     _Atomic int phase;             /* enum api_phase */
     struct chat_template *chat_template; /* NULL: the model has none */
+    struct output_family family;         /* how the model writes reasoning and calls */
     char *model_name;
     int64_t created;
     struct salt_key salt_key;

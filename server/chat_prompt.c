@@ -80,7 +80,8 @@ static json_t *make_context(const struct params *params, const struct tokenizer 
     }
     /* After the client's own values, so that those cannot replace what was checked. */
     json_object_set_new(context, "messages", messages);
-    json_t *tools = params->tools != NULL ? json_incref((json_t *)(uintptr_t)params->tools) : NULL;
+    json_t *tools = (json_t *)(uintptr_t)params->tools.tools;
+    json_incref(tools);
     json_object_set_new(context, "tools", tools != NULL ? tools : json_null());
     set_default(context, "documents", json_null());
     json_object_set_new(context, "add_generation_prompt",
@@ -146,7 +147,8 @@ enum status chat_prompt_render(const struct params *params,
                            "FILE.");
     }
     json_t *messages = NULL;
-    enum status status = chat_messages_normalise(&messages, params->messages, refusal);
+    enum status status =
+        chat_messages_normalise(&messages, params->messages, &params->style, refusal);
     if (status != OK) {
         return status;
     }

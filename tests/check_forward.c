@@ -644,7 +644,7 @@ static void the_plan_states_what_a_family_needs_besides(void **state)
     assert_int_equal(forward_bytes(&params, &options), before + branch);
     params = plain;
     params.window_rope_plain = true; /* cosines and sines, on either side, and frequencies */
-    assert_int_equal(forward_bytes(&params, &options), before + 2ull * 2 * 8 * 16 * 4 + 8 * 8);
+    assert_int_equal(forward_bytes(&params, &options), before + 2ull * 2 * 8 * 16 * 4 + 8ull * 8);
     params = plain;
     params.ffn = FFN_PLAIN;
     assert_int_equal(forward_bytes(&params, &options), before - 160ull * 16 * 4);

@@ -474,8 +474,9 @@ static void rope_scaling_is_read_as_llama_cpp_writes_it(void **state)
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
         model_fixture_start(&fixture, "llama");
         model_fixture_set_string(&fixture, "llama.rope.scaling.type", unknown[i]);
-        model_fixture_expect_refusal(&fixture, ERR_UNSUPPORTED,
-                                     WORDS("llama.rope.scaling.type", "none, linear, yarn, longrope, dynamic"));
+        model_fixture_expect_refusal(
+            &fixture, ERR_UNSUPPORTED,
+            WORDS("llama.rope.scaling.type", "none, linear, yarn, longrope, dynamic"));
     }
 }
 
