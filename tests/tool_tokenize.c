@@ -50,8 +50,8 @@ static bool answer(const struct tokenizer *tokenizer, const char *text, uint32_t
     size_t bound = tokenizer_id_count_bound(tokenizer, text_bytes);
     uint32_t *ids = malloc(bound * sizeof *ids);
     size_t id_count = 0;
-    if (ids == NULL || tokenizer_encode(tokenizer, text, text_bytes, flags, ids, bound, &id_count,
-                                        &err) != OK) {
+    if (ids == NULL ||
+        tokenizer_encode(tokenizer, text, text_bytes, flags, ids, bound, &id_count, &err) != OK) {
         fprintf(stderr, "%s\n", err.message);
         free(ids);
         return false;

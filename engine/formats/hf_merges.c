@@ -7,6 +7,7 @@
 #include "engine/formats/json_field.h"
 #include "engine/tokenizer/tokenizer_keys.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,6 +68,7 @@ static bool append(struct writing *w, const struct pair *pair)
         w->text = grown;
         w->text_capacity = capacity;
     }
+    assert(w->text != NULL);
     char *at = w->text + w->text_bytes;
     memcpy(at, pair->left.bytes, pair->left.byte_count);
     at[pair->left.byte_count] = ' ';
@@ -86,6 +88,7 @@ static enum status look_up(const struct writing *w, size_t index, const struct p
         return error_set(err, ERR_FORMAT, "%s: model.merges[%zu]: longer than %u bytes", v->path,
                          index, LIMIT_TOKEN_BYTES);
     }
+    assert(w->joined != NULL);
     memcpy(w->joined, pair->left.bytes, pair->left.byte_count);
     memcpy(w->joined + pair->left.byte_count, pair->right.bytes, pair->right.byte_count);
     const struct gguf_string texts[3] = {pair->left, pair->right, made};
@@ -104,7 +107,7 @@ static enum status read_merge(struct writing *w, const json_t *merge, size_t ind
                               struct error *err)
 {
     struct pair pair = {0};
-    uint32_t ids[3];
+    uint32_t ids[3] = {0};
     if (!split_pair(merge, &pair)) {
         return error_set(err, ERR_FORMAT, "%s: model.merges[%zu]: not two tokens", w->vocab->path,
                          index);
@@ -114,11 +117,13 @@ static enum status read_merge(struct writing *w, const json_t *merge, size_t ind
         return status;
     }
     if (w->strings == NULL) {
+        assert(w->ids != NULL);
         w->ids[2 * index] = ids[0];
         w->ids[2 * index + 1] = ids[1];
         scores[ids[2]] = scores[ids[2]] == 0 ? -(float)(index + 1) : scores[ids[2]];
         return OK;
     }
+    assert(w->joined != NULL);
     if (memchr(w->joined, ' ', (size_t)(pair.left.byte_count + pair.right.byte_count)) != NULL) {
         return error_set(err, ERR_UNSUPPORTED,
                          "%s: model.merges[%zu]: a token of bytes with a space in it",

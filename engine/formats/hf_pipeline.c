@@ -86,7 +86,7 @@ static enum status write_byte_level(const struct hf_pipeline *p, bool ignore_mer
     return OK;
 }
 
-static enum status check_characters(const struct hf_pipeline *p, bool ignore_merges,
+static enum status check_characters(const struct hf_pipeline *p, const struct hf_vocab *vocab,
                                     struct error *err)
 {
     if (!p->spaces_replaced || p->items.count > 0) {
@@ -95,28 +95,32 @@ static enum status check_characters(const struct hf_pipeline *p, bool ignore_mer
                          "%s: pre_tokenizer: '%s' and neither ByteLevel nor Metaspace", p->path,
                          p->items.count > 0 ? json_field_quote(p->items.texts[0], quoted) : "none");
     }
-    if (ignore_merges && !p->split_words) {
+    if (vocab->ignore_merges && !p->split_words) {
         return error_set(err, ERR_UNSUPPORTED,
                          "%s: model.ignore_merges: true, for text that is not split into words",
                          p->path);
     }
+    if (vocab->byte_fallback && !p->bytes_fall_back) {
+        return error_set(err, ERR_UNSUPPORTED,
+                         "%s: decoder: no ByteFallback, but model.byte_fallback is true", p->path);
+    }
     return OK;
 }
 
-enum status hf_pipeline_write(const struct hf_pipeline *pipeline, bool unigram, bool ignore_merges,
+enum status hf_pipeline_write(const struct hf_pipeline *pipeline, const struct hf_vocab *vocab,
                               struct gguf_builder *out, struct error *err)
 {
     const struct hf_pipeline *p = pipeline;
-    if (unigram && p->byte_level) {
+    if (vocab->unigram && p->byte_level) {
         return error_set(err, ERR_UNSUPPORTED, "%s: pre_tokenizer: ByteLevel with a Unigram model",
                          p->path);
     }
-    const char *model = unigram ? "t5" : p->byte_level ? "gpt2" : "llama";
+    const char *model = vocab->unigram ? "t5" : p->byte_level ? "gpt2" : "llama";
     gguf_builder_set_string(out, "tokenizer.ggml.model", model);
-    enum status status = p->byte_level ? write_byte_level(p, ignore_merges, out, err)
-                                       : check_characters(p, ignore_merges, err);
+    enum status status = p->byte_level ? write_byte_level(p, vocab->ignore_merges, out, err)
+                                       : check_characters(p, vocab, err);
     gguf_builder_set_strings(out, TOKENIZER_KEY_NORMALIZER, p->step_texts, p->step_text_count);
-    gguf_builder_set_bool(out, TOKENIZER_KEY_WHOLE_WORDS, ignore_merges);
+    gguf_builder_set_bool(out, TOKENIZER_KEY_WHOLE_WORDS, vocab->ignore_merges);
     gguf_builder_set_bool(out, "tokenizer.ggml.add_space_prefix", p->prefix != 0);
     gguf_builder_set_u32(out, TOKENIZER_KEY_PREFIX, p->prefix);
     gguf_builder_set_u32(out, TOKENIZER_KEY_STRIP, p->strip);

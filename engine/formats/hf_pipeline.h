@@ -9,6 +9,7 @@
 
 #include "engine/formats/gguf_builder.h"
 #include "engine/formats/hf_patterns.h"
+#include "engine/formats/hf_vocab.h"
 
 #include <jansson.h>
 
@@ -18,16 +19,17 @@ enum {
 };
 
 struct hf_pipeline {
-    const char *path; /* borrowed, for messages */
+    const char *path;                                          /* borrowed, for messages */
     struct gguf_string step_texts[HF_PIPELINE_STEP_TEXTS_MAX]; /* as TOKENIZER_KEY_NORMALIZER */
     uint32_t step_text_count;
     struct hf_patterns_items items; /* of the pre-tokenizer */
     bool byte_level;
     bool spaces_replaced; /* by the normalizer or the pre-tokenizer */
     bool split_words;
-    uint32_t prefix; /* of enum tokenizer_prefix */
-    uint32_t strip;  /* enum tokenizer_strip */
-    bool has_template; /* the post-processor says what goes around a prompt */
+    uint32_t prefix;      /* of enum tokenizer_prefix */
+    uint32_t strip;       /* enum tokenizer_strip */
+    bool bytes_fall_back; /* the decoder makes bytes of byte tokens */
+    bool has_template;    /* the post-processor says what goes around a prompt */
     uint32_t begins[HF_PIPELINE_BEGINS_MAX];
     uint32_t begin_count;
     uint32_t end; /* UINT32_MAX: none */
@@ -37,9 +39,8 @@ struct hf_pipeline {
 enum status hf_pipeline_read(struct hf_pipeline *pipeline, const json_t *root, const char *path,
                              struct error *err);
 
-/* Sets the keys that say all that, of a model that does or does not ignore merges; refuses what the
- * model's kind does not go with. */
-enum status hf_pipeline_write(const struct hf_pipeline *pipeline, bool unigram, bool ignore_merges,
+/* Sets the keys that say all that, and refuses what does not go with the vocabulary's kind. */
+enum status hf_pipeline_write(const struct hf_pipeline *pipeline, const struct hf_vocab *vocab,
                               struct gguf_builder *out, struct error *err);
 
 #endif

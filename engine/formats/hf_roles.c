@@ -14,7 +14,7 @@
 #define ID_NONE UINT32_MAX
 
 static const struct json_file_limits config_limits = {
-    .byte_count = 16 * LIMIT_TEMPLATE_BYTES, /* a tokenizer_config lists thousands of tokens */
+    .byte_count = 16ull * LIMIT_TEMPLATE_BYTES, /* a tokenizer_config lists thousands of tokens */
     .node_count = LIMIT_JSON_NODES,
 };
 

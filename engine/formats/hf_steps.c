@@ -357,7 +357,11 @@ static enum status decoder_step(struct hf_pipeline *p, const json_t *step, const
     if (bytes != p->byte_level) {
         return unsupported(p, "decoder", type, err);
     }
-    if (bytes || strcmp(type, "ByteFallback") == 0 || strcmp(type, "Fuse") == 0) {
+    if (strcmp(type, "ByteFallback") == 0) {
+        p->bytes_fall_back = true;
+        return OK;
+    }
+    if (bytes || strcmp(type, "Fuse") == 0) {
         return OK;
     }
     if (strcmp(type, "Replace") == 0) {

@@ -51,7 +51,7 @@ static enum status write_tokenizer(struct gguf_builder *out, const json_t *root,
         status = hf_vocab_write(&vocab, pipeline.byte_level, out, err);
     }
     if (status == OK) {
-        status = hf_pipeline_write(&pipeline, vocab.unigram, vocab.ignore_merges, out, err);
+        status = hf_pipeline_write(&pipeline, &vocab, out, err);
     }
     if (status == OK) {
         hf_roles_write(&roles, out);

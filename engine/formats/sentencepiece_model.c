@@ -113,8 +113,7 @@ static enum status read_piece(struct model *m, uint32_t index, struct protobuf_f
     m->types[index] = TOKEN_NORMAL;
     while ((more = protobuf_next(&cursor, &field)) > 0) {
         if (field.number == PIECE_TEXT && field.type == PROTOBUF_BYTES) {
-            m->texts[index] =
-                (struct gguf_string){(const char *)field.bytes, field.byte_count};
+            m->texts[index] = (struct gguf_string){(const char *)field.bytes, field.byte_count};
         } else if (field.number == PIECE_SCORE && field.type == PROTOBUF_FIXED32) {
             m->scores[index] = protobuf_float(&field);
         } else if (field.number == PIECE_TYPE && field.type == PROTOBUF_VARINT) {
@@ -210,9 +209,9 @@ static void fill_holes(struct model *m)
 
 static enum status write_ids(const struct model *m, struct gguf_builder *out, struct error *err)
 {
-    static const char *const keys[] = {
-        "tokenizer.ggml.unknown_token_id", "tokenizer.ggml.bos_token_id",
-        "tokenizer.ggml.eos_token_id", "tokenizer.ggml.padding_token_id"};
+    static const char *const keys[] = {"tokenizer.ggml.unknown_token_id",
+                                       "tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id",
+                                       "tokenizer.ggml.padding_token_id"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         if (m->ids[i] >= (int64_t)m->piece_count) {
             return error_set(err, ERR_FORMAT, "%s: trainer_spec: %s is %lld, there are %u pieces",
@@ -233,6 +232,9 @@ static enum status write_model(const struct model *m, struct gguf_builder *out, 
     gguf_builder_set_i32s(out, "tokenizer.ggml.token_type", m->types, m->count);
     gguf_builder_set_bool(out, "tokenizer.ggml.add_space_prefix", m->dummy_prefix);
     gguf_builder_set_bool(out, "tokenizer.ggml.remove_extra_whitespaces", m->remove_extra_spaces);
+    if (unigram) {
+        gguf_builder_set_bool(out, TOKENIZER_KEY_FLOAT_SUMS, true);
+    }
     gguf_builder_set_bool(out, "tokenizer.ggml.add_bos_token", !unigram && m->ids[1] >= 0);
     gguf_builder_set_bool(out, "tokenizer.ggml.add_eos_token", unigram && m->ids[2] >= 0);
     return write_ids(m, out, err);

@@ -64,12 +64,13 @@ size_t detokenizer_feed(struct detokenizer *detokenizer, uint32_t token_id, char
                                               detokenizer->show_special, &byte_count);
     assert(out_bytes_max >= 3 * byte_count + 16);
     if (detokenizer->at_start && byte_count > 0) {
-        detokenizer->at_start = false;
         bool all = detokenizer->tokenizer->strip == TOKENIZER_STRIP_FIRST_TOKEN;
         for (bool more = true; more && byte_count > 0 && bytes[0] == ' '; more = all) {
             bytes++;
             byte_count--;
         }
+        detokenizer->at_start =
+            detokenizer->tokenizer->strip == TOKENIZER_STRIP_EACH && byte_count == 0;
     }
     size_t written = 0;
     for (size_t i = 0; i < byte_count; i++) {

@@ -131,9 +131,9 @@ static void append_composed(struct work *work, const uint8_t *at, const uint8_t 
         uint32_t code = 0;
         at += char_class_utf8(at, end, &code);
         int boundary = 0;
-        utf8proc_ssize_t made =
-            utf8proc_decompose_char((utf8proc_int32_t)code, work->codes + count, work->form->decomposed_max,
-                                    UTF8PROC_STABLE | work->form->decompose, &boundary);
+        utf8proc_ssize_t made = utf8proc_decompose_char(
+            (utf8proc_int32_t)code, work->codes + count, work->form->decomposed_max,
+            UTF8PROC_STABLE | work->form->decompose, &boundary);
         if (made < 1 || made > work->form->decomposed_max) {
             work->codes[count] = (utf8proc_int32_t)code;
             made = 1;
@@ -143,8 +143,8 @@ static void append_composed(struct work *work, const uint8_t *at, const uint8_t 
     order_marks(work->codes, count, work->codes + work->code_capacity);
     utf8proc_ssize_t composed = (utf8proc_ssize_t)count;
     if (work->form->compose) {
-        composed = utf8proc_normalize_utf32(work->codes, composed,
-                                            UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+        composed =
+            utf8proc_normalize_utf32(work->codes, composed, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
     }
     for (utf8proc_ssize_t i = 0; i < composed; i++) {
         utf8proc_uint8_t bytes[4];

@@ -33,14 +33,10 @@ static const struct {
     enum normal_form form;
     uint32_t text_count;
 } step_names[] = {
-    {"nfc", NORMALIZER_FORM, NORMAL_FORM_C, 0},
-    {"nfd", NORMALIZER_FORM, NORMAL_FORM_D, 0},
-    {"nfkc", NORMALIZER_FORM, NORMAL_FORM_KC, 0},
-    {"nfkd", NORMALIZER_FORM, NORMAL_FORM_KD, 0},
-    {"lowercase", NORMALIZER_LOWERCASE, 0, 0},
-    {"strip-left", NORMALIZER_STRIP_LEFT, 0, 0},
-    {"strip-right", NORMALIZER_STRIP_RIGHT, 0, 0},
-    {"prepend", NORMALIZER_PREPEND, 0, 1},
+    {"nfc", NORMALIZER_FORM, NORMAL_FORM_C, 0},    {"nfd", NORMALIZER_FORM, NORMAL_FORM_D, 0},
+    {"nfkc", NORMALIZER_FORM, NORMAL_FORM_KC, 0},  {"nfkd", NORMALIZER_FORM, NORMAL_FORM_KD, 0},
+    {"lowercase", NORMALIZER_LOWERCASE, 0, 0},     {"strip-left", NORMALIZER_STRIP_LEFT, 0, 0},
+    {"strip-right", NORMALIZER_STRIP_RIGHT, 0, 0}, {"prepend", NORMALIZER_PREPEND, 0, 1},
     {"replace", NORMALIZER_REPLACE, 0, 2},
 };
 
@@ -60,8 +56,8 @@ static enum status take_step(struct normalizer *n, const struct gguf *file,
                          file->path, (unsigned long long)*i, NORMALIZER_STEPS_MAX);
     }
     struct normalizer_step *step = &n->steps[n->step_count++];
-    *step = (struct normalizer_step){.kind = step_names[known].kind,
-                                     .form = step_names[known].form};
+    *step =
+        (struct normalizer_step){.kind = step_names[known].kind, .form = step_names[known].form};
     enum status status = OK;
     if (step_names[known].text_count == 2) {
         status = take_text(&step->what, file, list, ++*i, err);
@@ -205,7 +201,9 @@ static enum status prepend(const struct normalizer_step *step, const uint8_t *te
 static size_t put_lower(uint32_t code, uint8_t *out)
 {
     if (code == CAPITAL_I_WITH_DOT) {
-        memcpy(out, "i\xCC\x87", 3);
+        out[0] = 'i';
+        out[1] = 0xCC;
+        out[2] = 0x87;
         return 3;
     }
     return (size_t)utf8proc_encode_char(utf8proc_tolower((utf8proc_int32_t)code), out);
@@ -283,8 +281,7 @@ static enum status apply_step(const struct normalizer_step *step, const uint8_t 
 }
 
 enum status normalizer_apply(const struct normalizer *normalizer, const uint8_t *text,
-                             size_t text_bytes, uint8_t **out, size_t *out_bytes,
-                             struct error *err)
+                             size_t text_bytes, uint8_t **out, size_t *out_bytes, struct error *err)
 {
     *out = NULL;
     *out_bytes = text_bytes;

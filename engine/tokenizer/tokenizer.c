@@ -5,6 +5,7 @@
 #include "configs/limits.h"
 #include "engine/formats/gguf.h"
 #include "engine/tokenizer/bpe.h"
+#include "engine/tokenizer/special_tokens.h"
 #include "engine/tokenizer/tokenizer_keys.h"
 #include "engine/tokenizer/tokenizer_state.h"
 
@@ -12,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEY_MODEL "tokenizer.ggml.model"
-#define KEY_PRE   "tokenizer.ggml.pre"
+#define KEY_MODEL    "tokenizer.ggml.model"
+#define KEY_PRE      "tokenizer.ggml.pre"
 #define KEY_CHARSMAP "tokenizer.ggml.precompiled_charsmap"
 
 enum {
@@ -123,10 +124,16 @@ static enum status load_spacing(struct tokenizer *t, const struct gguf *file, st
         status = gguf_get_u32(file, TOKENIZER_KEY_PREFIX, false, 0, TOKENIZER_PREFIX_ALL,
                               &t->prefix, err);
     }
-    t->strip = prefix ? TOKENIZER_STRIP_ONE : TOKENIZER_STRIP_NONE;
+    if (status == OK && characters) {
+        status = gguf_get_bool(file, "tokenizer.ggml.remove_extra_whitespaces", false,
+                               &t->remove_extra_spaces, err);
+    }
+    t->strip = t->remove_extra_spaces ? TOKENIZER_STRIP_EACH
+               : prefix               ? TOKENIZER_STRIP_ONE
+                                      : TOKENIZER_STRIP_NONE;
     if (status == OK) {
         status = gguf_get_u32(file, TOKENIZER_KEY_STRIP, false, TOKENIZER_STRIP_NONE,
-                              TOKENIZER_STRIP_FIRST_TOKEN, &t->strip, err);
+                              TOKENIZER_STRIP_EACH, &t->strip, err);
     }
     t->fuse_unknown = true;
     if (status == OK) {
@@ -137,11 +144,8 @@ static enum status load_spacing(struct tokenizer *t, const struct gguf *file, st
 
 static enum status load_characters(struct tokenizer *t, const struct gguf *file, struct error *err)
 {
-    enum status status = gguf_get_bool(file, "tokenizer.ggml.remove_extra_whitespaces", false,
-                                       &t->remove_extra_spaces, err);
-    if (status == OK) {
-        status = gguf_get_bool(file, TOKENIZER_KEY_SPLIT_WORDS, false, &t->split_words, err);
-    }
+    enum status status =
+        gguf_get_bool(file, TOKENIZER_KEY_SPLIT_WORDS, false, &t->split_words, err);
     if (status == OK && !t->vocabulary.has_all_bytes && t->ids.unknown == TOKEN_NONE &&
         t->vocabulary.kind != VOCABULARY_PAIRS) {
         return error_set(err, ERR_FORMAT,
@@ -173,70 +177,6 @@ static enum status load_rules(struct tokenizer *t, const struct gguf *file, stru
     return status;
 }
 
-/* A token's spelling in normalised text, from malloc; NULL when memory is short. */
-static uint8_t *normalized_spelling(const struct tokenizer *t, uint32_t id, size_t *byte_count)
-{
-    const struct vocabulary *v = &t->vocabulary;
-    uint8_t *normal = NULL;
-    const uint8_t *text = v->text + v->text_at[id];
-    if (normalizer_apply(&t->normalizer, text, v->text_at[id + 1] - v->text_at[id], &normal,
-                         byte_count, NULL) != OK) {
-        return NULL;
-    }
-    const uint8_t *from = normal != NULL ? normal : text;
-    uint8_t *out = malloc(*byte_count + 1);
-    if (out != NULL && vocabulary_is_byte_level(v)) {
-        memcpy(out, from, *byte_count);
-    } else if (out != NULL) {
-        bool prefix = (t->prefix & TOKENIZER_PREFIX_NORMALIZED) != 0 && *byte_count > 0;
-        out[0] = ' ';
-        *byte_count = prefix + tokenizer_state_copy_spaced(t, from, *byte_count, out + prefix);
-    }
-    free(normal);
-    return out;
-}
-
-static bool add_spelling(struct tokenizer *t, uint32_t id)
-{
-    const struct vocabulary *v = &t->vocabulary;
-    bool user_defined = v->types[id] == TOKEN_USER_DEFINED;
-    const uint8_t *text = v->text + v->text_at[id];
-    uint32_t text_bytes = v->text_at[id + 1] - v->text_at[id];
-    if ((v->flags[id] & TOKENIZER_TOKEN_NORMALIZED) == 0) {
-        return special_scan_add(&t->control, id, v->flags[id], text, text_bytes) &&
-               (!user_defined ||
-                special_scan_add(&t->user_defined, id, v->flags[id], text, text_bytes));
-    }
-    size_t byte_count = 0;
-    uint8_t *spelling = normalized_spelling(t, id, &byte_count);
-    bool added =
-        spelling != NULL &&
-        special_scan_add(&t->normalized_control, id, v->flags[id], spelling, byte_count) &&
-        (!user_defined || special_scan_add(&t->normalized_user_defined, id, v->flags[id], spelling,
-                                           byte_count));
-    free(spelling);
-    return added;
-}
-
-static enum status load_scans(struct tokenizer *t, const struct gguf *file, struct error *err)
-{
-    for (uint32_t id = 0; id < t->vocabulary.count; id++) {
-        bool wanted = t->vocabulary.types[id] == TOKEN_USER_DEFINED ||
-                      vocabulary_is_special(&t->vocabulary, id);
-        if (wanted && !add_spelling(t, id)) {
-            return error_set(err, ERR_MEMORY, "%s: no memory for special tokens", file->path);
-        }
-    }
-    bool signs = (t->prefix & TOKENIZER_PREFIX_NORMALIZED) != 0;
-    t->normalized_user_defined.plain_spaces_stay = signs;
-    t->normalized_control.plain_spaces_stay = signs;
-    special_scan_seal(&t->user_defined);
-    special_scan_seal(&t->control);
-    special_scan_seal(&t->normalized_user_defined);
-    special_scan_seal(&t->normalized_control);
-    return OK;
-}
-
 static enum status load(struct tokenizer *t, const struct gguf *file, struct error *err)
 {
     enum vocabulary_kind kind = VOCABULARY_SCORES;
@@ -259,7 +199,10 @@ static enum status load(struct tokenizer *t, const struct gguf *file, struct err
     if (status == OK) {
         status = load_rules(t, file, err);
     }
-    return status == OK ? load_scans(t, file, err) : status;
+    if (status == OK && !special_tokens_load(t)) {
+        status = error_set(err, ERR_MEMORY, "%s: no memory for special tokens", file->path);
+    }
+    return status;
 }
 
 enum status tokenizer_open(struct tokenizer **out, const struct gguf *file, struct error *err)

@@ -41,6 +41,9 @@
 /* u32: what decoding drops of the spaces in front, of enum tokenizer_strip. */
 #define TOKENIZER_KEY_STRIP "sluice.tokenizer.strip"
 
+/* Bool: sums of scores are kept in single precision, as SentencePiece does: it decides ties. */
+#define TOKENIZER_KEY_FLOAT_SUMS "sluice.tokenizer.float_sums"
+
 enum tokenizer_prefix {
     TOKENIZER_PREFIX_EACH = 1,         /* each stretch of text between special tokens */
     TOKENIZER_PREFIX_FIRST = 2,        /* only text that is at the very beginning */
@@ -50,11 +53,11 @@ enum tokenizer_prefix {
 };
 
 enum tokenizer_token_flags {
-    TOKENIZER_TOKEN_STRIP_LEFT = 1,   /* takes the white space in front of it along */
-    TOKENIZER_TOKEN_STRIP_RIGHT = 2,  /* and behind it */
-    TOKENIZER_TOKEN_SINGLE_WORD = 4,  /* not inside a word */
-    TOKENIZER_TOKEN_NORMALIZED = 8,   /* found in normalised text */
-    TOKENIZER_TOKEN_IN_MODEL = 16,    /* what merging may make, too */
+    TOKENIZER_TOKEN_STRIP_LEFT = 1,  /* takes the white space in front of it along */
+    TOKENIZER_TOKEN_STRIP_RIGHT = 2, /* and behind it */
+    TOKENIZER_TOKEN_SINGLE_WORD = 4, /* not inside a word */
+    TOKENIZER_TOKEN_NORMALIZED = 8,  /* found in normalised text */
+    TOKENIZER_TOKEN_IN_MODEL = 16,   /* what merging may make, too */
     TOKENIZER_TOKEN_FLAGS_ALL = 31,
 };
 
@@ -62,6 +65,7 @@ enum tokenizer_strip {
     TOKENIZER_STRIP_NONE = 0,
     TOKENIZER_STRIP_ONE = 1,         /* the first space of a text */
     TOKENIZER_STRIP_FIRST_TOKEN = 2, /* all spaces of its first token */
+    TOKENIZER_STRIP_EACH = 3,        /* one of each token, as long as that leaves no text */
 };
 
 #endif

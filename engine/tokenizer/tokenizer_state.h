@@ -21,7 +21,7 @@ struct tokenizer {
     struct normalizer normalizer;
     const struct pretokenizer *pretokenizer; /* byte-level; likewise whole_words */
     bool whole_words;
-    uint32_t prefix;         /* of enum tokenizer_prefix */
+    uint32_t prefix;          /* of enum tokenizer_prefix */
     bool remove_extra_spaces; /* vocabularies of characters; likewise below */
     bool split_words;
     bool fuse_unknown;
@@ -29,10 +29,5 @@ struct tokenizer {
     uint64_t joins_space[4]; /* bit b: some token has a space right behind byte b */
     uint64_t growth;         /* ids a byte of text, at most */
 };
-
-/* The spaces of text as a vocabulary of characters sees them: trimmed and single if the model says
- * so, and its own sign for a space taken as one. Returns the bytes written, at most text_bytes. */
-size_t tokenizer_state_copy_spaced(const struct tokenizer *tokenizer, const uint8_t *text,
-                                   size_t text_bytes, uint8_t *out);
 
 #endif

@@ -16,10 +16,15 @@
 #define UNKNOWN_PENALTY 10.0
 
 struct node {
-    double score;  /* of the best way from the start to here; -INFINITY: no way seen yet */
-    uint32_t from; /* where its last piece begins */
+    double score;   /* of the best way from the start to here; -INFINITY: no way seen yet */
+    uint32_t from;  /* where its last piece begins */
     uint32_t token; /* that piece; TOKEN_NONE: an unknown character */
 };
+
+static double sum(const struct vocabulary *v, double a, double b)
+{
+    return v->float_sums ? (double)(float)(a + b) : a + b;
+}
 
 static void offer(struct node *node, double score, uint32_t from, uint32_t token)
 {
@@ -28,24 +33,32 @@ static void offer(struct node *node, double score, uint32_t from, uint32_t token
     }
 }
 
+/* A user-defined piece wins over what it is made of: SentencePiece's own rule. */
+static double piece_score(const struct vocabulary *v, uint32_t id, uint32_t byte_count)
+{
+    if (v->types[id] == TOKEN_USER_DEFINED) {
+        return (double)((float)byte_count * v->score_max) - 0.1;
+    }
+    return (double)v->scores[id];
+}
+
 /* All pieces that begin at `at`, and the character there as an unknown one if it is no piece. */
 static void extend(const struct vocabulary *v, const uint8_t *text, uint32_t text_bytes,
                    struct node *nodes, uint32_t at, uint32_t character_bytes)
 {
-    uint32_t longest =
-        text_bytes - at < v->token_bytes_max ? text_bytes - at : v->token_bytes_max;
+    uint32_t longest = text_bytes - at < v->token_bytes_max ? text_bytes - at : v->token_bytes_max;
     bool known = false;
     for (uint32_t bytes = 1; bytes <= longest; bytes++) {
         uint32_t id = string_table_find(&v->by_bytes, text + at, bytes);
         if (id != TOKEN_NONE) {
-            bool user_defined = v->types[id] == TOKEN_USER_DEFINED;
-            double score = user_defined ? 0.0 : (double)v->scores[id];
-            offer(&nodes[at + bytes], nodes[at].score + score, at, id);
+            double score = sum(v, nodes[at].score, piece_score(v, id, bytes));
+            offer(&nodes[at + bytes], score, at, id);
             known = known || bytes == character_bytes;
         }
     }
     if (!known) {
-        double score = nodes[at].score + (double)v->score_min - UNKNOWN_PENALTY;
+        double unknown = sum(v, (double)v->score_min, -UNKNOWN_PENALTY);
+        double score = sum(v, nodes[at].score, unknown);
         offer(&nodes[at + character_bytes], score, at, TOKEN_NONE);
     }
 }
@@ -78,7 +91,8 @@ static void push_way(const struct vocabulary *v, const uint8_t *text, const stru
 }
 
 enum status unigram_encode(const struct vocabulary *vocabulary, const uint8_t *text,
-                           size_t text_bytes, struct bpe_output *output, struct error *err)
+                           size_t text_bytes, double *score, struct bpe_output *output,
+                           struct error *err)
 {
     struct node *nodes = malloc((text_bytes + 1) * sizeof *nodes);
     if (nodes == NULL) {
@@ -87,7 +101,7 @@ enum status unigram_encode(const struct vocabulary *vocabulary, const uint8_t *t
     for (size_t i = 0; i <= text_bytes; i++) {
         nodes[i] = (struct node){.score = -INFINITY, .token = TOKEN_NONE};
     }
-    nodes[0].score = 0;
+    nodes[0].score = *score;
     uint32_t end = (uint32_t)text_bytes;
     for (uint32_t at = 0; at < end;) {
         uint32_t code = 0;
@@ -96,6 +110,7 @@ enum status unigram_encode(const struct vocabulary *vocabulary, const uint8_t *t
         extend(vocabulary, text, end, nodes, at, bytes);
         at += bytes;
     }
+    *score = nodes[end].score;
     reverse(nodes, end);
     push_way(vocabulary, text, nodes, end, output);
     free(nodes);

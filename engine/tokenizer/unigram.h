@@ -9,8 +9,10 @@
 #include "configs/error.h"
 #include "engine/tokenizer/bpe.h"
 
-/* text_bytes in 1 .. LIMIT_ENCODE_BYTES. ERR_MEMORY. */
+/* text_bytes in 1 .. LIMIT_ENCODE_BYTES. *score is the sum of what is in front of text, and then of
+ * all: rounding, and with it ties, must not depend on where text was cut. ERR_MEMORY. */
 enum status unigram_encode(const struct vocabulary *vocabulary, const uint8_t *text,
-                           size_t text_bytes, struct bpe_output *output, struct error *err);
+                           size_t text_bytes, double *score, struct bpe_output *output,
+                           struct error *err);
 
 #endif

@@ -39,23 +39,25 @@ struct vocabulary {
     enum vocabulary_kind kind;
     uint32_t count;
     uint32_t token_bytes_max;
+    float score_min; /* of normal tokens; likewise score_max */
+    float score_max;
+    bool has_types;  /* the file says which; else all are TOKEN_NORMAL at first */
+    bool has_flags;  /* the file says which; else they follow from the types */
+    bool float_sums; /* TOKENIZER_KEY_FLOAT_SUMS */
+    bool has_all_bytes;
     uint8_t *text; /* token i: text[text_at[i] .. text_at[i + 1]) */
     uint32_t *text_at;
     uint8_t *bytes; /* likewise */
     uint32_t *bytes_at;
     uint8_t *types;       /* enum token_type */
-    bool has_types;       /* the file says which; else all are TOKEN_NORMAL at first */
     uint8_t *flags;       /* [count] of enum tokenizer_token_flags */
-    bool has_flags;       /* the file says which; else they follow from the types */
     bool *is_whole;       /* [count] a word that is exactly this token needs no merging */
     uint32_t *score_keys; /* [count] VOCABULARY_SCORES: smaller merges earlier */
     float *scores;        /* [count] VOCABULARY_UNIGRAM: log probabilities */
-    float score_min;      /* of ordinary tokens */
     struct string_table by_text;
     struct string_table by_bytes; /* ordinary tokens only */
     struct merge_table merges;    /* VOCABULARY_MERGES, VOCABULARY_PAIRS */
     uint32_t byte_ids[256];       /* the token of one byte, or TOKEN_NONE */
-    bool has_all_bytes;
 };
 
 /* Words are bytes and letters stand for them; in the other kinds they are characters. */

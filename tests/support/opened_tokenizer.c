@@ -49,8 +49,7 @@ static enum status open_mapped(struct gguf_builder *builder, const char *path, s
     return status;
 }
 
-enum status opened_tokenizer_open(struct opened_tokenizer *out, const char *path,
-                                  struct error *err)
+enum status opened_tokenizer_open(struct opened_tokenizer *out, const char *path, struct error *err)
 {
     *out = (struct opened_tokenizer){0};
     if (ends_with(path, ".gguf")) {

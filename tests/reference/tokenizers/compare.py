@@ -32,9 +32,22 @@ def is_comparable(text):
     return "�" not in text
 
 
+def refused_as_well(program, name, path, error):
+    try:
+        tool.run(program, path, [])
+    except tool.Refused as refusal:
+        print(f"  {name}: both refuse it: {error}; {refusal}")
+        return 0, 0
+    print(f"  {name}: only the peer refuses it: {error}")
+    return 0, 1
+
+
 def compare_json(program, name, path, count, seed):
     from tokenizers import Tokenizer
-    peer = Tokenizer.from_file(path)
+    try:
+        peer = Tokenizer.from_file(path)
+    except Exception as error:  # the package has no narrower class
+        return refused_as_well(program, name, path, error)
     added = json.load(open(path, encoding="utf-8")).get("added_tokens", [])
     inputs = texts.make(count, seed, [t["content"] for t in added])
     found = [e.ids for e in peer.encode_batch(inputs, add_special_tokens=False)]
@@ -44,7 +57,10 @@ def compare_json(program, name, path, count, seed):
     ours_around = tool.run(program, path, inputs, "special", "around")
     bad += differences(name, "ids with bos and eos", inputs, around, [ids for ids, _ in ours_around])
     decoded = peer.decode_batch(found, skip_special_tokens=True)
-    pairs = [(t, d.encode(), o) for t, d, (_, o) in zip(inputs, decoded, ours) if is_comparable(d)]
+    # The peer spells a token of normalised text as normalised, and then does not skip a special one.
+    odd = {t["id"] for t in added if t["normalized"]}
+    pairs = [(t, d.encode(), o) for t, d, (ids, o) in zip(inputs, decoded, ours)
+             if is_comparable(d) and odd.isdisjoint(ids)]
     bad += differences(name, "text", *map(list, zip(*pairs)))
     # Special tokens as text: the peer then skips what lies inside one, so such texts are left out.
     contents = [t["content"] for t in added if t["special"]]
