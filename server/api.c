@@ -14,18 +14,37 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* models/Some-Model.gguf -> Some-Model */
+/* The last part of a path, without slashes behind it. */
+static char *last_part(const char *path)
+{
+    size_t end = strlen(path);
+    while (end > 0 && path[end - 1] == '/') {
+        end--;
+    }
+    size_t start = end;
+    while (start > 0 && path[start - 1] != '/') {
+        start--;
+    }
+    return strndup(path + start, end - start);
+}
+
+/* models/Some-Model.gguf and models/Some-Model/ -> Some-Model; "." -> the directory's own name */
 static char *name_from_path(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    const char *base = slash != NULL ? slash + 1 : path;
-    size_t byte_count = strlen(base);
-    static const char suffix[] = ".gguf";
-    if (byte_count > sizeof suffix - 1 &&
-        strcmp(base + byte_count - (sizeof suffix - 1), suffix) == 0) {
-        byte_count -= sizeof suffix - 1;
+    char *name = last_part(path);
+    if (name != NULL && (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)) {
+        char *resolved = realpath(path, NULL);
+        free(name);
+        name = resolved != NULL ? last_part(resolved) : strdup(path);
+        free(resolved);
     }
-    return strndup(base, byte_count);
+    static const char suffix[] = ".gguf";
+    size_t byte_count = name != NULL ? strlen(name) : 0;
+    if (byte_count > sizeof suffix - 1 &&
+        strcmp(name + byte_count - (sizeof suffix - 1), suffix) == 0) {
+        name[byte_count - (sizeof suffix - 1)] = '\0';
+    }
+    return name;
 }
 
 enum status api_open(struct api_context *context, const struct config *config, struct error *err)
@@ -136,6 +155,11 @@ enum status api_publish(struct api_context *context, struct engine *engine, stru
     enum status status = context->config->chat_template != NULL
                              ? open_given_template(context, engine, err)
                              : open_model_template(context, engine, err);
+    if (status == OK) {
+        const char *spared[2];
+        output_family_thinking_marks(&context->family, spared);
+        status = control_guard_open(&context->guard, engine_tokenizer(engine), spared, err);
+    }
     if (status != OK) {
         return status;
     }
@@ -147,6 +171,7 @@ enum status api_publish(struct api_context *context, struct engine *engine, stru
         .timeout_us = context->config->request_timeout_ms * 1000,
         .vocab_count = info->vocab_count,
         .context_tokens = info->context_tokens,
+        .guard = context->guard,
         .style = context->chat_template != NULL ? chat_style_judge(context->chat_template)
                                                 : (struct chat_style){0},
         .default_max_tokens = (uint32_t)(default_max < UINT32_MAX ? default_max : UINT32_MAX),
@@ -159,7 +184,9 @@ enum status api_publish(struct api_context *context, struct engine *engine, stru
 void api_close(struct api_context *context)
 {
     chat_template_close(context->chat_template);
+    control_guard_close(context->guard);
     free(context->model_name);
+    context->guard = NULL;
     context->chat_template = NULL;
     context->model_name = NULL;
 }
@@ -202,17 +229,17 @@ json_t *api_read_body(struct api_call *call)
 }
 
 enum status api_tokenize_text(struct engine *engine, const char *text, size_t text_bytes,
-                              bool add_special, uint32_t **ids, size_t *id_count,
+                              unsigned flags, uint32_t **ids, size_t *id_count,
                               struct refusal *refusal)
 {
     size_t capacity = tokenizer_id_count_bound(engine_tokenizer(engine), text_bytes);
     uint32_t *room = malloc(capacity * sizeof *room);
     struct error error = {.status = ERR_MEMORY, .message = "No memory for the prompt's tokens."};
-    unsigned flags = TOKENIZER_PARSE_SPECIAL | (add_special ? TOKENIZER_ADD_SPECIAL : 0u);
     enum status status = ERR_MEMORY;
     if (room != NULL) {
-        status = tokenizer_encode(engine_tokenizer(engine), text, text_bytes, flags, room, capacity,
-                                  id_count, &error);
+        status =
+            tokenizer_encode(engine_tokenizer(engine), text, text_bytes,
+                             flags | TOKENIZER_PARSE_SPECIAL, room, capacity, id_count, &error);
     }
     if (status != OK) {
         free(room);
