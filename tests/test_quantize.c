@@ -252,6 +252,37 @@ static void rows_in_halves_are_put_in_the_order_of_gguf(void **state)
     gguf_close(&source);
 }
 
+/* What the public converter made of the same directory, and what the public quantiser made of that. */
+static void a_hugging_face_directory_becomes_the_public_file(void **state)
+{
+    static const char *const types[][2] = {{"f32", "F32"}, {"q8_0", "Q8_0"}, {"bf16", "BF16"}};
+    char path[4096];
+    char input[4096];
+    (void)state;
+    if (data_path(input, "tinystories-656k") == NULL) {
+        skip();
+    }
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        char name[128];
+        struct gguf wanted;
+        struct gguf got;
+        struct quantize_totals totals;
+        struct error err = {0};
+        struct quantize_options options = options_of(types[i][0]);
+        if (quantize_run(input, &options, &totals, &err) != OK) {
+            fail_msg("%s", err.message);
+        }
+        snprintf(name, sizeof name, "tinystories-656k/derived/tinystories-656k-%s.gguf",
+                 types[i][1]);
+        open_file(&wanted, data_path(path, name));
+        open_file(&got, out_path);
+        expect_same_tensors(&got, &wanted);
+        assert_null(gguf_find(&got, "sluice.rope.halves"));
+        gguf_close(&got);
+        gguf_close(&wanted);
+    }
+}
+
 /* ---- a made-up file with tensors of several portions ---- */
 
 enum {
@@ -633,6 +664,7 @@ int main(void)
         TEST(plain_types_give_the_public_tools_tensors),
         TEST(fallbacks_are_the_public_tools),
         TEST(rows_in_halves_are_put_in_the_order_of_gguf),
+        TEST(a_hugging_face_directory_becomes_the_public_file),
         TEST(threads_do_not_change_a_byte),
         TEST(each_tensor_gets_the_type_the_rules_say),
         TEST(reports_say_what_was_lost),
