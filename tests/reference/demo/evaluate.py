@@ -144,8 +144,8 @@ def main():
     own = export.load_heads(export.path_of(folder, "heads"), target)
     print("## Held-out perplexity\n\n" + perplexities(decoders, held))
     print("## Leaving early\n\n" + exits(target, held))
-    fresh = random.Random(99)
-    begins = [golden.encode(words, " ".join(fresh.choice(texts["tiny"][1]).split()[:6]))
+    fresh, begun = random.Random(99), texts["tiny"][1] + texts["grammar"][1]
+    begins = [golden.encode(words, " ".join(fresh.choice(begun).split()[:6]))
               for _ in range(64)]
     begins += [golden.encode(words, golden.as_chat(f"Tell me a story about a {animal}."))
                for animal in ("dog", "cat", "bird", "fish", "frog", "bear", "king", "tree")] * 4
