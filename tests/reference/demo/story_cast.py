@@ -132,8 +132,8 @@ def cast(classes, rng, others, adjectives=None, hero=False):
     if kind in ("king", "queen", "princess", "prince"):
         habitat = "royal"
     adjective = rng.choice(adjectives or ADJECTIVES)
-    if kind in ("old man", "old woman"):
-        adjective = rng.choice(("kind", "friendly", "poor")) if adjectives is None else adjective
+    if kind.startswith("old ") or (not hero and habitat == "folk"):
+        adjective = rng.choice(("kind", "friendly", "good"))
     names = {("child", "she"): GIRLS, ("child", "he"): BOYS}.get((habitat, pronoun))
     if names is None:
         names = (SHE_ANIMALS + GIRLS[:20]) if pronoun == "she" else (HE_ANIMALS + BOYS[:20])
