@@ -25,7 +25,7 @@ SAMPLES = ("Once upon a time", "One day, a little girl named", "The old dog", "T
            "In a big forest, there lived a", "It was raining and",
            "Tell me a story about a cat.", "Write a short story about a boy named Tom.",
            "Can you tell me a story about a bird and a tree?", "Who are you?")
-SAMPLE_TOKENS, SAMPLE_TEMPERATURE = 220, 0.5
+SAMPLE_TOKENS, SAMPLE_TEMPERATURE = 300, 0.5
 
 
 def rows_of(documents):
