@@ -20,7 +20,7 @@ LDFLAGS += -pthread $(CFLAGS_$(VARIANT))
 LDLIBS  += -lmicrohttpd -ljansson -lxxhash -lutf8proc -lsystemd -lm
 
 FOLDERS ?= configs kernels kernels/cpu kvcache scheduler engine engine/formats engine/tokenizer \
-           server server/chat
+           server server/chat server/commands server/output
 SOURCES := $(filter-out server/main.c,$(wildcard $(FOLDERS:%=%/*.c)))
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o)
 LIBRARY := $(OUT)/libsluice.a
@@ -29,7 +29,8 @@ LIBRARY := $(OUT)/libsluice.a
 TEST_SHARED  := $(wildcard tests/support/*.c)
 TEST_LIBRARY := $(OUT)/libtests.a
 # The load generator: a program of its own, which knows the server only by its protocol.
-BENCH_OBJECTS := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/load/*.c)) $(OUT)/configs/error.o
+BENCH_OBJECTS := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/load/*.c)) $(OUT)/configs/error.o \
+                 $(OUT)/configs/option_table.o
 BENCH_PARTS   := $(filter-out %/main.o,$(BENCH_OBJECTS))
 PROGRAMS      = $(patsubst %.c,$(OUT)/%,$(wildcard tests/$(1)_*.c))
 TESTS        := $(call PROGRAMS,test) $(call PROGRAMS,check) $(call PROGRAMS,sim)
@@ -63,6 +64,8 @@ VECTOR_release := -O3
 $(OUT)/%_avx2.o:   CFLAGS += $(VECTOR_$(VARIANT)) -mavx2 -mfma -mf16c
 $(OUT)/%_avx512vnni.o: CFLAGS += $(VECTOR_$(VARIANT)) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c
 $(OUT)/%_avx512.o: CFLAGS += $(VECTOR_$(VARIANT)) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
+# Following variables through unrolled register tiles, for the debugger, takes gcc minutes under asan.
+$(OUT)/%_avx2.o $(OUT)/%_avx512.o $(OUT)/%_avx512vnni.o: CFLAGS += -fno-var-tracking
 
 # The demo model is part of the program.
 $(OUT)/engine/demo_model.o: configs/demo/sluice-demo.gguf

@@ -67,6 +67,12 @@ static const struct option options[] = {
          "name clients use; default: the file's base name, sluice-demo for the demo model"),
     TEXT("chat-template", chat_template, NULL, NULL,
          "file with a Jinja chat template, instead of the model's own"),
+    {"tool-parser", "tool-call-parser", NULL, OPTION_CHOICE, FIELD(tool_parser), "auto", 0, 0,
+     "auto|none|hermes|qwen3_coder|llama3|mistral|deepseek|harmony|glm45|kimi_k2|seed_oss",
+     "how the model writes tool calls; auto: as its chat template does"},
+    CHOICE("reasoning-parser", reasoning_parser, "auto",
+           "auto|none|think|mistral|harmony|seed_oss|cohere",
+           "how the model marks its reasoning; auto: as its chat template does"),
     COUNT("max-model-len", max_model_len, "ctx-size", "-c", "0", 0, LIMIT_MODEL_CONTEXT,
           "longest prompt + output in tokens; 0: what the model was trained for"),
 

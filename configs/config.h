@@ -19,6 +19,8 @@ struct config {
     char *model;             /* path of a GGUF file; NULL: the embedded demo model */
     char *served_model_name; /* NULL: the file's base name without .gguf */
     char *chat_template;     /* path of a template that replaces the model's own, or NULL */
+    char *tool_parser;       /* auto, none, or a format of calls */
+    char *reasoning_parser;  /* auto, none, or marks of reasoning */
     uint64_t max_model_len;  /* prompt + output; 0 = what the model was trained for */
 
     /* engine */

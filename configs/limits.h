@@ -13,9 +13,17 @@
 #define LIMIT_GGUF_ARRAY      16777216u /* values in one metadata array; merges reach 280,000 */
 #define LIMIT_GGUF_STRING     16777216u /* bytes of one metadata string; templates reach 100 KB */
 #define LIMIT_GGUF_DIMS       4u        /* the specification's own bound */
-#define LIMIT_MODEL_LAYERS    1024u     /* largest published: 126 */
-#define LIMIT_MODEL_DIM       131072u   /* largest published hidden width: 53,248 (an ffn) */
-#define LIMIT_MODEL_HEADS     1024u     /* largest published: 128 */
+#define LIMIT_SAFETENSORS_HEADER                                                                   \
+    33554432u /* bytes; 131,072 tensors take about 16 M. The format's own bound is 100 MB */
+#define LIMIT_SAFETENSORS_TENSORS 131072u   /* of a model; DeepSeek-V3 has 91,991 */
+#define LIMIT_SAFETENSORS_DIMS    8u        /* of weights: 1 to 5 */
+#define LIMIT_TENSOR_NAME         256u      /* bytes, in safetensors; real ones have under 100 */
+#define LIMIT_SHARDS              1024u     /* files of one model; largest published: 191 */
+#define LIMIT_MODEL_JSON_BYTES    67108864u /* an index or a config.json; the largest is 9 MB */
+#define LIMIT_MODEL_JSON_NODES    2097152u  /* values in one of them or in a header: 12 a tensor */
+#define LIMIT_MODEL_LAYERS        1024u     /* largest published: 126 */
+#define LIMIT_MODEL_DIM           131072u   /* largest published hidden width: 53,248 (an ffn) */
+#define LIMIT_MODEL_HEADS         1024u     /* largest published: 128 */
 #define LIMIT_MODEL_HEAD_DIM                                                                       \
     1024u /* largest published: 576 (MLA); kernels keep one head on the stack */
 #define LIMIT_MODEL_VOCAB   4194304u  /* largest published: 262,144 */
@@ -48,6 +56,11 @@
 #define LIMIT_STOP_TOKENS  256u   /* stop_token_ids */
 #define LIMIT_LOGIT_BIAS   1024u  /* the OpenAI bound is 300 */
 #define LIMIT_MESSAGES     16384u /* of one chat request */
+#define LIMIT_TOOLS        128u   /* the OpenAI bound */
+#define LIMIT_TOOL_NAME_BYTES                                                                      \
+    64u /* the OpenAI bound: letters, digits, underscores and dashes; dots pass here */
+#define LIMIT_CALL_HEADER_BYTES                                                                    \
+    4096u /* of a call in an answer, up to its arguments: held back until it is one */
 
 /* HTTP: in front of jansson, whose heap use is 20 to 75 times the body */
 #define LIMIT_JSON_DEPTH   128u

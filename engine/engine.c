@@ -7,10 +7,10 @@
 
 #include "configs/limits.h"
 #include "engine/clock.h"
-#include "engine/demo_model.h"
 #include "engine/engine_loop.h"
 #include "engine/engine_state.h"
 #include "engine/log.h"
+#include "engine/model_file.h"
 #include "engine/weights.h"
 
 #include <assert.h>
@@ -63,18 +63,12 @@ static enum status make_plan(struct memory_plan *plan, const struct config *conf
                             err);
 }
 
-static enum status open_model_file(struct gguf *file, const struct config *config,
-                                   struct error *err)
-{
-    return config->model != NULL ? gguf_open(file, config->model, err) : demo_model_open(file, err);
-}
-
 enum status engine_plan(const struct config *config, struct engine_plan *plan, struct error *err)
 {
     struct gguf file = {0};
     struct model_params params;
     struct memory_plan memory;
-    enum status status = open_model_file(&file, config, err);
+    enum status status = model_file_open(&file, config->model, err);
     if (status != OK) {
         return status;
     }
@@ -93,11 +87,14 @@ enum status engine_plan(const struct config *config, struct engine_plan *plan, s
 
 static enum status read_isa(const char *name, enum isa *out, struct error *err)
 {
-    static const char *const names[] = {
-        [ISA_SCALAR] = "scalar", [ISA_AVX2] = "avx2", [ISA_AVX512] = "avx512", [ISA_AUTO] = "auto"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(name, names[i]) == 0) {
-            *out = (enum isa)i;
+    static const struct {
+        const char *name;
+        enum isa isa;
+    } isas[] = {
+        {"scalar", ISA_SCALAR}, {"avx2", ISA_AVX2}, {"avx512", ISA_AVX512}, {"auto", ISA_AUTO}};
+    for (size_t i = 0; i < sizeof isas / sizeof isas[0]; i++) {
+        if (strcmp(name, isas[i].name) == 0) {
+            *out = isas[i].isa;
             return OK;
         }
     }
@@ -135,7 +132,7 @@ static enum status open_backend(struct engine *engine, struct error *err)
 
 static enum status open_model(struct engine *engine, struct error *err)
 {
-    enum status status = open_model_file(&engine->file, engine->config, err);
+    enum status status = model_file_open(&engine->file, engine->config->model, err);
     if (status == OK) {
         status = model_open(&engine->model, &engine->file, engine->be, err);
     }

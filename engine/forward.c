@@ -1,10 +1,13 @@
-/* forward.c - one pass over the layers for the whole ragged batch, every line one backend op.
- * Families differ by flags of the model; nothing here knows how a row came into the batch, so a
+/* forward.c - one pass over the layers (forward_layer.c) for the whole ragged batch. Nothing here knows how a row came into the batch, so a
  * row's logits cannot depend on its neighbours. Rotary angles are computed in double precision from
  * each row's own position, once a step for all layers. The workspace is sized at open for the largest
  * batch. SPDX-License-Identifier: Apache-2.0 */
 #include "engine/forward.h"
 
+#include "engine/forward_layer.h"
+#include "engine/forward_ops.h"
+#include "engine/forward_state.h"
+#include "engine/rope_params.h"
 #include "kernels/workspace.h"
 
 #include <assert.h>
@@ -15,39 +18,6 @@
 
 enum {
     BUFFER_COUNT = 16
-};
-
-struct forward {
-    const struct model *model;
-    struct backend *be;
-    struct kv_store *store;
-    struct forward_options options;
-
-    struct workspace workspace;  /* holds what follows, down to `logits`, of the step that runs */
-    float *hidden;               /* [rows, dim] the residual stream */
-    float *normed;               /* [rows, dim] */
-    float *q;                    /* [rows, head_count, head_dim] */
-    float *k;                    /* [rows, kv_head_count, head_dim] */
-    float *v;                    /* the same shape */
-    float *attended;             /* as q */
-    float *gate;                 /* [rows, ffn_dim], or as wide as all experts of a row */
-    float *up;                   /* the same shape */
-    float *cos;                  /* [rows, rotary_dim / 2] */
-    float *sin;                  /* [rows, rotary_dim / 2] */
-    float *scores;               /* [rows, expert_count]; from here on, empty in a dense model */
-    float *routing;              /* the arrays of a struct expert_routes */
-    float *routed;               /* [rows * used, dim] in and out of experts */
-    float *shared;               /* [rows, dim] out of the shared expert */
-    float *shared_share;         /* [rows] */
-    float *logits;               /* [logits rows, vocab] */
-    struct expert_routes routes; /* in `routing`, for all layers in turn */
-
-    double *frequencies; /* on the host: [rotary_dim / 2] */
-    double magnitude;    /* of cos and sin */
-    float *host_cos;
-    float *host_sin;
-    float *host_logits;
-    struct attention_span *spans; /* [span_count_max] */
 };
 
 /* One buffer of a step: which, and how large. */
@@ -169,7 +139,7 @@ enum status forward_open(struct forward **out, const struct model *model, struct
         forward_close(f);
         return status;
     }
-    model_rope_frequencies(model, f->frequencies, &f->magnitude);
+    rope_params_frequencies(model, f->frequencies, &f->magnitude);
     *out = f;
     return OK;
 }
@@ -269,177 +239,6 @@ static void run_embed(struct forward *f, const struct batch *batch)
                              });
 }
 
-/* out may be in. */
-static void run_norm(struct forward *f, float *out, const float *in, const struct tensor *weight,
-                     uint32_t row_count)
-{
-    f->be->ops->rmsnorm(f->be, &(struct rmsnorm_args){
-                                   .out = out,
-                                   .in = in,
-                                   .weight = weight->data,
-                                   .row_count = row_count,
-                                   .dim = (uint32_t)tensor_row_values(weight),
-                                   .epsilon = f->model->params.norm_epsilon,
-                               });
-}
-
-/* out = in x weight^T + bias + residual. An absent bias holds no data; residual may be NULL. */
-static void run_matmul(struct forward *f, float *out, const float *in, const struct tensor *weight,
-                       const struct tensor *bias, const float *residual, uint32_t row_count)
-{
-    f->be->ops->matmul(f->be, &(struct matmul_args){
-                                  .out = out,
-                                  .in = in,
-                                  .weight = weight,
-                                  .bias = bias == NULL ? NULL : bias->data,
-                                  .residual = residual,
-                                  .row_count = row_count,
-                              });
-}
-
-static void run_rope(struct forward *f, float *x, uint32_t head_count, uint32_t row_count)
-{
-    const struct model_params *params = &f->model->params;
-    f->be->ops->rope(f->be, &(struct rope_args){
-                                .x = x,
-                                .cos = f->cos,
-                                .sin = f->sin,
-                                .row_count = row_count,
-                                .head_count = head_count,
-                                .head_dim = params->head_dim,
-                                .rotary_dim = params->rotary_dim,
-                                .style = params->rope_style,
-                            });
-}
-
-/* hidden += attention of its norm, over the keys of this step and all before. */
-static void run_attention(struct forward *f, const struct batch *batch, uint32_t layer_index)
-{
-    const struct model_params *params = &f->model->params;
-    const struct model_layer *layer = &f->model->layers[layer_index];
-    const struct kv_layer *kv = &f->store->layers[layer_index];
-    const struct backend_ops *ops = f->be->ops;
-    uint32_t rows = batch->token_count;
-
-    run_norm(f, f->normed, f->hidden, &layer->attention_norm, rows);
-    run_matmul(f, f->q, f->normed, &layer->q, &layer->q_bias, NULL, rows);
-    run_matmul(f, f->k, f->normed, &layer->k, &layer->k_bias, NULL, rows);
-    run_matmul(f, f->v, f->normed, &layer->v, &layer->v_bias, NULL, rows);
-    if (params->qk_norm) {
-        run_norm(f, f->q, f->q, &layer->q_norm, rows * params->head_count);
-        run_norm(f, f->k, f->k, &layer->k_norm, rows * params->kv_head_count);
-    }
-    run_rope(f, f->q, params->head_count, rows);
-    run_rope(f, f->k, params->kv_head_count, rows);
-    ops->kv_write(f->be, &(struct kv_write_args){
-                             .kv = kv,
-                             .keys = f->k,
-                             .values = f->v,
-                             .slots = batch->slots,
-                             .row_count = rows,
-                         });
-    ops->attention(f->be, &(struct attention_args){
-                              .out = f->attended,
-                              .q = f->q,
-                              .kv = kv,
-                              .spans = f->spans,
-                              .span_count = batch->span_count,
-                              .head_count = params->head_count,
-                              .scale = (float)(1.0 / sqrt((double)params->head_dim)),
-                          });
-    run_matmul(f, f->hidden, f->attended, &layer->attention_output, &layer->attention_output_bias,
-               f->hidden, rows);
-}
-
-/* gate = activation(gate) * up. */
-static void run_activation(struct forward *f, uint32_t row_count, uint32_t dim)
-{
-    f->be->ops->gated_activation(f->be, &(struct gated_activation_args){
-                                            .out = f->gate,
-                                            .gate = f->gate,
-                                            .up = f->up,
-                                            .row_count = row_count,
-                                            .dim = dim,
-                                            .activation = f->model->params.activation,
-                                        });
-}
-
-/* hidden += down(activation(gate) * up) of its norm. */
-static void run_ffn(struct forward *f, const struct model_layer *layer, uint32_t row_count)
-{
-    run_norm(f, f->normed, f->hidden, &layer->ffn_norm, row_count);
-    run_matmul(f, f->gate, f->normed, &layer->ffn_gate, &layer->ffn_gate_bias, NULL, row_count);
-    run_matmul(f, f->up, f->normed, &layer->ffn_up, &layer->ffn_up_bias, NULL, row_count);
-    run_activation(f, row_count, f->model->params.ffn_dim);
-    run_matmul(f, f->hidden, f->gate, &layer->ffn_down, &layer->ffn_down_bias, f->hidden,
-               row_count);
-}
-
-static void run_experts_matmul(struct forward *f, float *out, const float *in,
-                               const struct tensor *weights)
-{
-    f->be->ops->experts_matmul(f->be, &(struct experts_matmul_args){
-                                          .out = out,
-                                          .in = in,
-                                          .weights = weights,
-                                          .routes = &f->routes,
-                                      });
-}
-
-/* routed = what each chosen expert makes of the norm of the rows that chose it. */
-static void run_routed(struct forward *f, const struct model_layer *layer)
-{
-    const struct expert_routes *routes = &f->routes;
-    const struct model_params *params = &f->model->params;
-    const struct backend_ops *ops = f->be->ops;
-    run_matmul(f, f->scores, f->normed, &layer->router, NULL, NULL, routes->row_count);
-    ops->experts_route(f->be, &(struct experts_route_args){
-                                  .routes = routes,
-                                  .scores = f->scores,
-                                  .normalize = params->expert_normalize,
-                              });
-    ops->experts_gather(f->be, &(struct experts_gather_args){
-                                   .out = f->routed,
-                                   .in = f->normed,
-                                   .routes = routes,
-                                   .dim = params->dim,
-                               });
-    run_experts_matmul(f, f->gate, f->routed, layer->expert_gate);
-    run_experts_matmul(f, f->up, f->routed, layer->expert_up);
-    run_activation(f, routes->row_count * routes->used_count, params->expert_ffn_dim);
-    run_experts_matmul(f, f->routed, f->gate, layer->expert_down);
-}
-
-/* shared = what the expert of all rows makes of the norm; shared_share = how much of it counts. */
-static void run_shared(struct forward *f, const struct model_layer *layer, uint32_t row_count)
-{
-    run_matmul(f, f->gate, f->normed, &layer->shared_gate, NULL, NULL, row_count);
-    run_matmul(f, f->up, f->normed, &layer->shared_up, NULL, NULL, row_count);
-    run_activation(f, row_count, f->model->params.shared_ffn_dim);
-    run_matmul(f, f->shared, f->gate, &layer->shared_down, NULL, NULL, row_count);
-    run_matmul(f, f->shared_share, f->normed, &layer->shared_share, NULL, NULL, row_count);
-}
-
-/* hidden += the experts of its norm. */
-static void run_experts(struct forward *f, const struct model_layer *layer, uint32_t row_count)
-{
-    bool shared = f->model->params.shared_ffn_dim > 0;
-    run_norm(f, f->normed, f->hidden, &layer->ffn_norm, row_count);
-    run_routed(f, layer);
-    if (shared) {
-        run_shared(f, layer, row_count);
-    }
-    f->be->ops->experts_combine(f->be, &(struct experts_combine_args){
-                                           .out = f->hidden,
-                                           .in = f->routed,
-                                           .residual = f->hidden,
-                                           .shared = shared ? f->shared : NULL,
-                                           .shared_gate = shared ? f->shared_share : NULL,
-                                           .routes = &f->routes,
-                                           .dim = f->model->params.dim,
-                                       });
-}
-
 /* Only the wanted rows go through the output matrix, often the largest of the model. */
 static void run_logits(struct forward *f, const struct batch *batch)
 {
@@ -452,8 +251,8 @@ static void run_logits(struct forward *f, const struct batch *batch)
                                        .row_count = rows,
                                        .dim = model->params.dim,
                                    });
-    run_norm(f, f->normed, f->normed, &model->output_norm, rows);
-    run_matmul(f, f->logits, f->normed, &model->output, NULL, NULL, rows);
+    forward_ops_norm(f, f->normed, f->normed, &model->output_norm, rows);
+    forward_ops_matmul(f, f->logits, f->normed, &model->output, NULL, NULL, rows);
     f->be->ops->download(f->be, f->host_logits, f->logits,
                          (size_t)rows * model->params.vocab_count * sizeof(float));
 }
@@ -474,12 +273,7 @@ enum status forward_run(struct forward *forward, const struct batch *batch, floa
         fill_angles(f, batch);
         run_embed(f, batch);
         for (uint32_t i = 0; i < f->model->params.layer_count; i++) {
-            run_attention(f, batch, i);
-            if (f->model->params.expert_count > 0) {
-                run_experts(f, &f->model->layers[i], batch->token_count);
-            } else {
-                run_ffn(f, &f->model->layers[i], batch->token_count);
-            }
+            forward_layer_run(f, batch, i);
         }
     }
     if (batch->logits_count > 0) {

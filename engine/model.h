@@ -1,6 +1,6 @@
 /* model.h - a transformer: hyper-parameters, flags that tell families apart, weights by layer.
  *
- * A family is a row of data (weights.c), never a copy of the forward pass. Weights are borrowed
+ * A family is a row of data (family.c), never a copy of the forward pass. Weights are borrowed
  * from the mapped file in their stored type.
  * Thread: any after open (immutable). SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_MODEL_H
@@ -21,7 +21,7 @@ enum rope_scaling {
 };
 
 struct model_params {
-    const char *architecture; /* as in weights.c: "llama", "qwen2moe", ... */
+    const char *architecture; /* as in family.c: "llama", "qwen2moe", ... */
     uint32_t layer_count;
     uint32_t dim;
     uint32_t head_count;
@@ -106,9 +106,5 @@ enum status model_read_params(struct model_params *params, const struct gguf *fi
 enum status model_open(struct model *model, const struct gguf *file, struct backend *be,
                        struct error *err);
 void model_close(struct model *model);
-
-/* The angle per position of each rotary pair, scaling applied, and the factor on cos and sin
- * (YaRN). out: [rotary_dim / 2]. */
-void model_rope_frequencies(const struct model *model, double *out, double *magnitude);
 
 #endif

@@ -1,4 +1,4 @@
-/* weights.c - one table of tensor names with the shape each must have, walked for the model and
+/* weights.c - the table of tensor names is walked for the model and
  * for every layer: first to bind and check, then to convert and import. Shapes are symbols
  * resolved from the hyper-parameters, so that a wrong one is reported with both sides in numbers.
  * A tensor that no row claims is refused too: a model with a part we do not compute would load and
@@ -6,6 +6,8 @@
 #include "engine/weights.h"
 
 #include "configs/checked.h"
+#include "engine/family.h"
+#include "engine/tensor_table.h"
 #include "kernels/quant.h"
 
 #include <ctype.h>
@@ -16,111 +18,6 @@
 enum {
     NAME_BYTES = 96,
     SHAPE_TEXT_BYTES = 96
-};
-
-static const struct weights_family families[] = {
-    {.architecture = "llama", .rope_style = ROPE_NEIGHBOURS},
-    {.architecture = "qwen2", .rope_style = ROPE_HALVES, .qkv_bias = true},
-    {.architecture = "qwen3", .rope_style = ROPE_HALVES, .qk_norm = true},
-    {.architecture = "qwen2moe",
-     .rope_style = ROPE_HALVES,
-     .qkv_bias = true,
-     .experts = true,
-     .shared_expert = true},
-    {.architecture = "qwen3moe",
-     .rope_style = ROPE_HALVES,
-     .qk_norm = true,
-     .experts = true,
-     .expert_normalize = true},
-};
-
-enum {
-    FAMILY_COUNT = sizeof families / sizeof families[0]
-};
-
-/* The lengths a tensor's dimensions may have. */
-enum extent {
-    EXTENT_NONE, /* as rows: the tensor is a vector */
-    EXTENT_DIM,
-    EXTENT_Q,
-    EXTENT_KV,
-    EXTENT_HEAD,
-    EXTENT_FFN,
-    EXTENT_EXPERTS,
-    EXTENT_EXPERT_FFN,
-    EXTENT_SHARED_FFN,
-    EXTENT_ONE, /* as rows: a matrix of one row, which files may write as a vector */
-    EXTENT_VOCAB,
-    EXTENT_ROTARY_PAIRS,
-    EXTENT_COUNT
-};
-
-enum presence {
-    REQUIRED,
-    OPTIONAL,
-    WITH_QKV_BIAS, /* required by families with the flag, optional in others */
-    WITH_QK_NORM,  /* required by families with the flag, unknown to others */
-    DENSE,         /* required where there are no experts, unknown elsewhere */
-    DENSE_OPTIONAL,
-    WITH_EXPERTS,
-    PER_EXPERT, /* as WITH_EXPERTS, but rows x values for each: one tensor of three dimensions,
-                   bound as expert_count matrices. offset is that of the pointer to them */
-    WITH_SHARED_EXPERT
-};
-
-struct tensor_row {
-    const char *name; /* of a layer: what follows "blk.N." */
-    size_t offset;    /* in struct model, or in struct model_layer */
-    enum presence presence;
-    enum extent rows;
-    enum extent values;
-};
-
-#define IN_MODEL(member) offsetof(struct model, member)
-#define IN_LAYER(member) offsetof(struct model_layer, member)
-
-static const struct tensor_row model_rows[] = {
-    {"token_embd.weight", IN_MODEL(embedding), REQUIRED, EXTENT_VOCAB, EXTENT_DIM},
-    {"output_norm.weight", IN_MODEL(output_norm), REQUIRED, EXTENT_NONE, EXTENT_DIM},
-    {"output.weight", IN_MODEL(output), OPTIONAL, EXTENT_VOCAB, EXTENT_DIM},
-    {"rope_freqs.weight", IN_MODEL(rope_factors), OPTIONAL, EXTENT_NONE, EXTENT_ROTARY_PAIRS},
-};
-
-static const struct tensor_row layer_rows[] = {
-    {"attn_norm.weight", IN_LAYER(attention_norm), REQUIRED, EXTENT_NONE, EXTENT_DIM},
-    {"attn_q.weight", IN_LAYER(q), REQUIRED, EXTENT_Q, EXTENT_DIM},
-    {"attn_k.weight", IN_LAYER(k), REQUIRED, EXTENT_KV, EXTENT_DIM},
-    {"attn_v.weight", IN_LAYER(v), REQUIRED, EXTENT_KV, EXTENT_DIM},
-    {"attn_q.bias", IN_LAYER(q_bias), WITH_QKV_BIAS, EXTENT_NONE, EXTENT_Q},
-    {"attn_k.bias", IN_LAYER(k_bias), WITH_QKV_BIAS, EXTENT_NONE, EXTENT_KV},
-    {"attn_v.bias", IN_LAYER(v_bias), WITH_QKV_BIAS, EXTENT_NONE, EXTENT_KV},
-    {"attn_q_norm.weight", IN_LAYER(q_norm), WITH_QK_NORM, EXTENT_NONE, EXTENT_HEAD},
-    {"attn_k_norm.weight", IN_LAYER(k_norm), WITH_QK_NORM, EXTENT_NONE, EXTENT_HEAD},
-    {"attn_output.weight", IN_LAYER(attention_output), REQUIRED, EXTENT_DIM, EXTENT_Q},
-    {"attn_output.bias", IN_LAYER(attention_output_bias), OPTIONAL, EXTENT_NONE, EXTENT_DIM},
-    {"ffn_norm.weight", IN_LAYER(ffn_norm), REQUIRED, EXTENT_NONE, EXTENT_DIM},
-    {"ffn_gate.weight", IN_LAYER(ffn_gate), DENSE, EXTENT_FFN, EXTENT_DIM},
-    {"ffn_up.weight", IN_LAYER(ffn_up), DENSE, EXTENT_FFN, EXTENT_DIM},
-    {"ffn_down.weight", IN_LAYER(ffn_down), DENSE, EXTENT_DIM, EXTENT_FFN},
-    {"ffn_gate.bias", IN_LAYER(ffn_gate_bias), DENSE_OPTIONAL, EXTENT_NONE, EXTENT_FFN},
-    {"ffn_up.bias", IN_LAYER(ffn_up_bias), DENSE_OPTIONAL, EXTENT_NONE, EXTENT_FFN},
-    {"ffn_down.bias", IN_LAYER(ffn_down_bias), DENSE_OPTIONAL, EXTENT_NONE, EXTENT_DIM},
-    {"ffn_gate_inp.weight", IN_LAYER(router), WITH_EXPERTS, EXTENT_EXPERTS, EXTENT_DIM},
-    {"ffn_gate_exps.weight", IN_LAYER(expert_gate), PER_EXPERT, EXTENT_EXPERT_FFN, EXTENT_DIM},
-    {"ffn_up_exps.weight", IN_LAYER(expert_up), PER_EXPERT, EXTENT_EXPERT_FFN, EXTENT_DIM},
-    {"ffn_down_exps.weight", IN_LAYER(expert_down), PER_EXPERT, EXTENT_DIM, EXTENT_EXPERT_FFN},
-    {"ffn_gate_shexp.weight", IN_LAYER(shared_gate), WITH_SHARED_EXPERT, EXTENT_SHARED_FFN,
-     EXTENT_DIM},
-    {"ffn_up_shexp.weight", IN_LAYER(shared_up), WITH_SHARED_EXPERT, EXTENT_SHARED_FFN, EXTENT_DIM},
-    {"ffn_down_shexp.weight", IN_LAYER(shared_down), WITH_SHARED_EXPERT, EXTENT_DIM,
-     EXTENT_SHARED_FFN},
-    {"ffn_gate_inp_shexp.weight", IN_LAYER(shared_share), WITH_SHARED_EXPERT, EXTENT_ONE,
-     EXTENT_DIM},
-};
-
-enum {
-    MODEL_ROW_COUNT = sizeof model_rows / sizeof model_rows[0],
-    LAYER_ROW_COUNT = sizeof layer_rows / sizeof layer_rows[0]
 };
 
 /* Inverse frequencies that early converters stored; rope.freq_base says the same. */
@@ -137,107 +34,20 @@ struct binder {
 typedef enum status (*visit_fn)(struct binder *binder, const struct tensor_row *row,
                                 const char *name, struct tensor *place, struct error *err);
 
-const char *weights_printable(char *out, size_t out_bytes, struct gguf_string text)
-{
-    size_t used = 0;
-    while (used < text.byte_count && used + 4 < out_bytes) {
-        unsigned char byte = (unsigned char)text.bytes[used];
-        out[used++] = isprint(byte) ? (char)byte : '?';
-    }
-    out[used] = '\0';
-    if (used < text.byte_count) {
-        memcpy(out + used, "...", 4);
-    }
-    return out;
-}
-
-enum status weights_find_family(const struct weights_family **out, const struct gguf *file,
-                                struct error *err)
-{
-    struct gguf_string name;
-    enum status status = gguf_get_string(file, "general.architecture", true, &name, err);
-    if (status != OK) {
-        return status;
-    }
-    char known[NAME_BYTES] = "";
-    size_t used = 0;
-    for (uint32_t i = 0; i < FAMILY_COUNT; i++) {
-        if (gguf_string_equal(name, families[i].architecture)) {
-            *out = &families[i];
-            return OK;
-        }
-        int written = snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "",
-                               families[i].architecture);
-        used += (size_t)written;
-    }
-    char text[NAME_BYTES];
-    return error_set(err, ERR_UNSUPPORTED,
-                     "%s: general.architecture is \"%s\"; the known ones are %s", file->path,
-                     weights_printable(text, sizeof text, name), known);
-}
-
-static void resolve_extents(struct binder *binder)
-{
-    const struct model_params *params = &binder->model->params;
-    binder->extents[EXTENT_NONE] = 1;
-    binder->extents[EXTENT_DIM] = params->dim;
-    binder->extents[EXTENT_Q] = (uint64_t)params->head_count * params->head_dim;
-    binder->extents[EXTENT_KV] = (uint64_t)params->kv_head_count * params->head_dim;
-    binder->extents[EXTENT_HEAD] = params->head_dim;
-    binder->extents[EXTENT_FFN] = params->ffn_dim;
-    binder->extents[EXTENT_EXPERTS] = params->expert_count;
-    binder->extents[EXTENT_EXPERT_FFN] = params->expert_ffn_dim;
-    binder->extents[EXTENT_SHARED_FFN] = params->shared_ffn_dim;
-    binder->extents[EXTENT_ONE] = 1;
-    binder->extents[EXTENT_VOCAB] = params->vocab_count;
-    binder->extents[EXTENT_ROTARY_PAIRS] = params->rotary_dim / 2;
-}
-
-/* Does a tensor of this row belong into the model's family at all? */
-static bool row_is_known(const struct binder *binder, const struct tensor_row *row)
-{
-    const struct model_params *params = &binder->model->params;
-    switch (row->presence) {
-    case REQUIRED:
-    case OPTIONAL:
-    case WITH_QKV_BIAS:
-        return true;
-    case WITH_QK_NORM:
-        return params->qk_norm;
-    case DENSE:
-    case DENSE_OPTIONAL:
-        return params->expert_count == 0;
-    case WITH_EXPERTS:
-    case PER_EXPERT:
-        return params->expert_count > 0;
-    case WITH_SHARED_EXPERT:
-        return params->shared_ffn_dim > 0;
-    }
-    return false;
-}
-
-/* Of a row that is known. */
-static bool row_is_required(const struct binder *binder, const struct tensor_row *row)
-{
-    bool optional = row->presence == OPTIONAL || row->presence == DENSE_OPTIONAL ||
-                    (row->presence == WITH_QKV_BIAS && !binder->model->params.qkv_bias);
-    return !optional;
-}
-
 /* Calls visit for every row that the family knows, the model's own first, then layer by layer. */
 static enum status visit_rows(struct binder *binder, visit_fn visit, struct error *err)
 {
     enum status status = OK;
-    for (uint32_t i = 0; i < MODEL_ROW_COUNT && status == OK; i++) {
-        const struct tensor_row *row = &model_rows[i];
+    for (uint32_t i = 0; i < tensor_table_model_count && status == OK; i++) {
+        const struct tensor_row *row = &tensor_table_model[i];
         void *place = (uint8_t *)binder->model + row->offset;
         status = visit(binder, row, row->name, place, err);
     }
-    uint64_t layer_visits = (uint64_t)binder->model->params.layer_count * LAYER_ROW_COUNT;
+    uint64_t layer_visits = (uint64_t)binder->model->params.layer_count * tensor_table_layer_count;
     for (uint64_t i = 0; i < layer_visits && status == OK; i++) {
-        uint32_t layer_index = (uint32_t)(i / LAYER_ROW_COUNT);
-        const struct tensor_row *row = &layer_rows[i % LAYER_ROW_COUNT];
-        if (!row_is_known(binder, row)) {
+        uint32_t layer_index = (uint32_t)(i / tensor_table_layer_count);
+        const struct tensor_row *row = &tensor_table_layer[i % tensor_table_layer_count];
+        if (!tensor_table_known(row, &binder->model->params)) {
             continue;
         }
         char name[NAME_BYTES];
@@ -346,7 +156,7 @@ static enum status bind_tensor(struct binder *binder, const struct tensor_row *r
     const struct gguf_tensor *found = gguf_find_tensor(binder->file, name);
     if (found == NULL) {
         memset(place, 0, tensors_of_row(binder, row) * sizeof *place);
-        return !row_is_required(binder, row)
+        return !tensor_table_required(row, &binder->model->params)
                    ? OK
                    : error_set(err, ERR_FORMAT, "%s: tensor %s is missing; every %s model has it",
                                binder->file->path, name, binder->model->params.architecture);
@@ -437,8 +247,8 @@ static bool layer_tensor_rest(const struct gguf_string *name, uint32_t layer_cou
 
 static bool tensor_is_used(const struct binder *binder, const struct gguf_string *name)
 {
-    for (uint32_t i = 0; i < MODEL_ROW_COUNT; i++) {
-        if (gguf_string_equal(*name, model_rows[i].name)) {
+    for (uint32_t i = 0; i < tensor_table_model_count; i++) {
+        if (gguf_string_equal(*name, tensor_table_model[i].name)) {
             return true;
         }
     }
@@ -446,9 +256,9 @@ static bool tensor_is_used(const struct binder *binder, const struct gguf_string
     if (!layer_tensor_rest(name, binder->model->params.layer_count, &rest)) {
         return false;
     }
-    for (uint32_t i = 0; i < LAYER_ROW_COUNT; i++) {
-        if (gguf_string_equal(rest, layer_rows[i].name)) {
-            return row_is_known(binder, &layer_rows[i]);
+    for (uint32_t i = 0; i < tensor_table_layer_count; i++) {
+        if (gguf_string_equal(rest, tensor_table_layer[i].name)) {
+            return tensor_table_known(&tensor_table_layer[i], &binder->model->params);
         }
     }
     return gguf_string_equal(rest, ignored_layer_name);
@@ -463,7 +273,7 @@ static enum status refuse_unused(const struct binder *binder, struct error *err)
             return error_set(
                 err, ERR_UNSUPPORTED, "%s: nothing in a %s model of %u layers uses tensor %s",
                 binder->file->path, binder->model->params.architecture,
-                binder->model->params.layer_count, weights_printable(text, sizeof text, name));
+                binder->model->params.layer_count, family_printable(text, sizeof text, name));
         }
     }
     return OK;
@@ -473,7 +283,7 @@ enum status weights_bind(struct model *model, const struct gguf *file, struct ba
                          struct error *err)
 {
     struct binder binder = {.model = model, .file = file, .be = be};
-    resolve_extents(&binder);
+    tensor_table_extents(&model->params, binder.extents);
     enum status status = visit_rows(&binder, bind_tensor, err);
     if (status == OK) {
         status = refuse_unused(&binder, err);

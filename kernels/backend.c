@@ -78,10 +78,16 @@ uint64_t backend_packed_bytes(const struct tensor *weight, enum precision precis
     return cpu_integer_packed_bytes(weight, precision);
 }
 
+uint64_t backend_input_bytes(const struct tensor *weight, enum precision precision)
+{
+    return cpu_integer_input_bytes(weight, precision);
+}
+
 const char *backend_isa_name(enum isa isa_max)
 {
     switch (cpu_ops_isa(isa_max)) {
     case ISA_AVX512:
+    case ISA_AVX512_OLD:
         return "avx512";
     case ISA_AVX2:
         return "avx2";

@@ -23,6 +23,7 @@ struct backend;
 enum isa {
     ISA_SCALAR,
     ISA_AVX2,
+    ISA_AVX512_OLD, /* as processors without VNNI have it: integer products are AVX2's */
     ISA_AVX512,
     ISA_AUTO, /* the best this processor has */
 };
@@ -57,6 +58,18 @@ struct rmsnorm_args {
     float *out;          /* [row_count, dim] f32 */
     const float *in;     /* [row_count, dim] f32 */
     const float *weight; /* [dim] f32 */
+    uint32_t row_count;
+    uint32_t dim;
+    float epsilon;
+};
+
+/* out = (in - mean) / sqrt(variance + epsilon) * weight (+ bias), row by row, with the variance of
+ * the whole row: the mean square of in - mean. out may be in. */
+struct layernorm_args {
+    float *out;          /* [row_count, dim] f32 */
+    const float *in;     /* [row_count, dim] f32 */
+    const float *weight; /* [dim] f32 */
+    const float *bias;   /* [dim] f32, or NULL */
     uint32_t row_count;
     uint32_t dim;
     float epsilon;
@@ -123,10 +136,16 @@ struct attention_span {
 
 /* Causal grouped-query attention through block tables. Keys are reduced over ranges of fixed
  * absolute position (ATTENTION_RANGE_TOKENS), each giving (output, log-sum-exp), and the ranges
- * are merged in ascending order, whatever the split among threads. */
+ * are merged in ascending order, whatever the split among threads. What no query of a span sees
+ * for the window is not read, nor are its block ids.
+ *
+ * A sink is one more key that every query of a head sees, whose value is zero: it takes weight
+ * and gives nothing. It enters once, when all ranges are merged, and `lse` counts it: of calls
+ * whose results attention_merge will join, one only may have sinks. */
 struct attention_args {
     float *out;     /* [row_count, head_count, head_dim] f32 */
-    float *lse;     /* [row_count, head_count] f32 log-sum-exp of the scaled scores, or NULL */
+    float *lse;     /* [row_count, head_count] f32 log-sum-exp of the scores as the softmax has
+                       them: scaled, capped, with the sink. Or NULL */
     const float *q; /* [row_count, head_count, head_dim] f32 */
     const struct kv_layer *kv;
     const struct attention_span *spans; /* [span_count], disjoint row ranges */
@@ -134,6 +153,9 @@ struct attention_args {
     uint32_t head_count; /* a multiple of kv->kv_head_count */
     float scale;         /* usually 1 / sqrt(head_dim) */
     uint32_t window;     /* only the last `window` positions are seen; 0 = all */
+    float softcap;       /* a scaled score s becomes softcap * tanh(s / softcap); 0 = it stays */
+    const float *sinks;  /* [head_count] f32 score of each head's sink, neither scaled nor capped,
+                            or NULL */
 };
 
 enum {
@@ -152,8 +174,22 @@ struct attention_merge_args {
 };
 
 enum activation {
-    ACTIVATION_SILU,
-    ACTIVATION_GELU_TANH,
+    ACTIVATION_SILU,      /* x / (1 + exp(-x)) */
+    ACTIVATION_GELU_TANH, /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
+    ACTIVATION_GELU,      /* x/2 (1 + erf(x / sqrt(2))) */
+    ACTIVATION_RELU,      /* max(x, 0) */
+    /* Gated only, gpt-oss: with the gate g at most 7 and `up` in -7 .. 7,
+     * g / (1 + exp(-1.702 g)) * (up + 1). */
+    ACTIVATION_SWIGLU_CLAMPED,
+    ACTIVATION_COUNT
+};
+
+/* x = activation(x), element by element. */
+struct activate_args {
+    float *x; /* [row_count, dim] f32 */
+    uint32_t row_count;
+    uint32_t dim;
+    enum activation activation; /* but ACTIVATION_SWIGLU_CLAMPED */
 };
 
 /* out = activation(gate) * up, element by element. out may be gate. */
@@ -164,6 +200,25 @@ struct gated_activation_args {
     uint32_t row_count;
     uint32_t dim;
     enum activation activation;
+};
+
+/* out = a + scale * b, element by element. out may be a or b. */
+struct add_scaled_args {
+    float *out;     /* [row_count, dim] f32 */
+    const float *a; /* [row_count, dim] f32 */
+    const float *b; /* [row_count, dim] f32 */
+    uint32_t row_count;
+    uint32_t dim;
+    float scale;
+};
+
+/* x = scale * x, then, with a cap, x = cap * tanh(x / cap): what logits go through. */
+struct scale_cap_args {
+    float *x; /* [row_count, dim] f32 */
+    uint32_t row_count;
+    uint32_t dim;
+    float scale;
+    float cap; /* 0 = none */
 };
 
 /* out[i] = in[rows[i]]: the rows whose logits are wanted. */
@@ -190,13 +245,30 @@ struct expert_routes {
     uint32_t expert_count;
 };
 
-/* Chooses, for each row, the used_count experts of the highest scores, the lower index among
- * equals; their weights are the softmax over all experts' scores, in f32. NaN scores make NaN
- * weights of some valid choice. */
+/* What weights are made of. */
+enum expert_gating {
+    EXPERT_GATING_SOFTMAX, /* the softmax over all experts' scores */
+    EXPERT_GATING_SIGMOID, /* each score's 1 / (1 + exp(-score)): DeepSeek-V3 */
+    EXPERT_GATING_CHOSEN,  /* the softmax over the scores of those chosen: gpt-oss */
+};
+
+/* Chooses, for each row, the used_count experts of the highest merit, the lower index among equals.
+ * Merit is the score; with a bias or groups it is the gating's value of the score (of CHOSEN the
+ * score itself) + the bias, which has no part in the weights.
+ * With groups, experts lie in group_count runs of equal length; a group is worth the sum of its
+ * group_best best merits, and choices are from the groups_used most worthy groups alone.
+ * All in f32. A score that is NaN or infinite makes all weights of its row NaN, of some valid
+ * choice. Methods: DeepSeek-V2 (arXiv:2405.04434, 2.2.2), DeepSeek-V3 (arXiv:2412.19437, 2.1.2). */
 struct experts_route_args {
     const struct expert_routes *routes; /* its arrays are the output */
     const float *scores;                /* [row_count, expert_count] f32 */
-    bool normalize;                     /* divide a row's weights by their sum */
+    enum expert_gating gating;
+    const float *bias;    /* [expert_count] f32, or NULL */
+    uint32_t group_count; /* divides expert_count; 0 = no groups */
+    uint32_t groups_used; /* 1 .. group_count; together they have used_count experts */
+    uint32_t group_best;  /* 1 .. expert_count / group_count */
+    bool normalize;       /* divide a row's weights by their sum */
+    float weight_scale;   /* multiplies the weights at last; 0 = they stay */
 };
 
 /* out[place] = in[rows[place]]: every expert's inputs behind one another. */
@@ -207,21 +279,24 @@ struct experts_gather_args {
     uint32_t dim;
 };
 
-/* out[place] = in[place] x weights[expert of the place]^T, as matmul does it. out is not in. */
+/* out[place] = in[place] x weights[expert of the place]^T (+ its bias), as matmul does it. out is
+ * not in. */
 struct experts_matmul_args {
     float *out;                   /* [row_count * used_count, out_dim] f32 */
     const float *in;              /* [row_count * used_count, in_dim] f32 */
     const struct tensor *weights; /* [expert_count] tensors [out_dim, in_dim] of one dtype */
+    const float *bias;            /* [expert_count, out_dim] f32, or NULL */
     const struct expert_routes *routes;
 };
 
-/* out = residual + (sum over ranks, best first, of weight * in[place] + sigmoid(gate) * shared). */
+/* out = residual + (sum over ranks, best first, of weight * in[place] + sigmoid(gate) * shared);
+ * without a gate, + shared. */
 struct experts_combine_args {
     float *out;               /* [row_count, dim] f32; may be residual */
     const float *in;          /* [row_count * used_count, dim] f32 */
     const float *residual;    /* [row_count, dim] f32 */
     const float *shared;      /* [row_count, dim] f32 of the expert that all rows use, or NULL */
-    const float *shared_gate; /* [row_count] f32, where there is `shared` */
+    const float *shared_gate; /* [row_count] f32, or NULL */
     const struct expert_routes *routes;
     uint32_t dim;
 };
@@ -245,12 +320,16 @@ struct backend_ops {
 
     void (*embed)(struct backend *be, const struct embed_args *args);
     void (*rmsnorm)(struct backend *be, const struct rmsnorm_args *args);
+    void (*layernorm)(struct backend *be, const struct layernorm_args *args);
     void (*matmul)(struct backend *be, const struct matmul_args *args);
     void (*rope)(struct backend *be, const struct rope_args *args);
     void (*kv_write)(struct backend *be, const struct kv_write_args *args);
     void (*attention)(struct backend *be, const struct attention_args *args);
     void (*attention_merge)(struct backend *be, const struct attention_merge_args *args);
+    void (*activate)(struct backend *be, const struct activate_args *args);
     void (*gated_activation)(struct backend *be, const struct gated_activation_args *args);
+    void (*add_scaled)(struct backend *be, const struct add_scaled_args *args);
+    void (*scale_cap)(struct backend *be, const struct scale_cap_args *args);
     void (*gather_rows)(struct backend *be, const struct gather_rows_args *args);
     void (*experts_route)(struct backend *be, const struct experts_route_args *args);
     void (*experts_gather)(struct backend *be, const struct experts_gather_args *args);
@@ -271,6 +350,10 @@ void backend_close(struct backend *be);
 
 /* Memory that weight_import would take for a weight of this type, shape and use. */
 uint64_t backend_packed_bytes(const struct tensor *weight, enum precision precision);
+
+/* Memory that the inputs of its products need once the weight is imported. All weights share it:
+ * a backend takes as much as the largest of them asks for. */
+uint64_t backend_input_bytes(const struct tensor *weight, enum precision precision);
 
 /* The instruction set this processor has and the cap allows: "avx512", "avx2", "scalar". */
 const char *backend_isa_name(enum isa isa_max);

@@ -72,12 +72,17 @@ static float load_scale(const uint8_t *bytes)
     return quant_f16_to_f32((uint16_t)(bytes[0] | (bytes[1] << 8)));
 }
 
+static void store_bits(uint8_t *bytes, uint16_t bits)
+{
+    bytes[0] = (uint8_t)bits;
+    bytes[1] = (uint8_t)(bits >> 8);
+}
+
 /* Rounds a scale to f16, stores it, and gives the value that readers will see. */
 static float store_scale(uint8_t *bytes, float scale)
 {
     uint16_t bits = quant_f32_to_f16(scale);
-    bytes[0] = (uint8_t)bits;
-    bytes[1] = (uint8_t)(bits >> 8);
+    store_bits(bytes, bits);
     return quant_f16_to_f32(bits);
 }
 
@@ -306,25 +311,62 @@ void quant_k_dequantize_q5(float *out, const void *blocks, size_t value_count)
     }
 }
 
-/* What q4_K and q5_K share when written: fits the groups, stores the scales and gives each value
- * its code in 0..top. The first 16 bytes of both blocks are the same. */
-static void quantize_q4_codes(struct block_q4 *head, uint8_t *codes, const float *x, int top)
+/* The first 16 bytes, which q4_K and q5_K share. */
+static void pack_q4_head(struct block_q4 *head, const struct quant_k_parts *parts)
+{
+    store_bits(head->d, parts->d);
+    store_bits(head->dmin, parts->dmin);
+    memset(head->scales, 0, sizeof head->scales);
+    for (int g = 0; g < 8; g++) {
+        store_q4_scale(head->scales, g, parts->scales[g], parts->minimums[g]);
+    }
+}
+
+void quant_k_pack_q4(void *block, const struct quant_k_parts *parts)
+{
+    struct block_q4 *out = block;
+    pack_q4_head(out, parts);
+    memset(out->quants, 0, sizeof out->quants);
+    for (int i = 0; i < BLOCK; i++) {
+        out->quants[q4_byte(i)] |= (uint8_t)(parts->codes[i] << q4_shift(i));
+    }
+}
+
+void quant_k_pack_q5(void *block, const struct quant_k_parts *parts)
+{
+    struct block_q5 *out = block;
+    struct block_q4 head;
+    pack_q4_head(&head, parts);
+    memset(out, 0, sizeof *out);
+    memcpy(out->d, head.d, sizeof out->d);
+    memcpy(out->dmin, head.dmin, sizeof out->dmin);
+    memcpy(out->scales, head.scales, sizeof out->scales);
+    for (int i = 0; i < BLOCK; i++) {
+        out->quants[q4_byte(i)] |= (uint8_t)((parts->codes[i] & 15) << q4_shift(i));
+        out->high_bits[i % 32] |= (uint8_t)((parts->codes[i] >> 4) << (i / 32));
+    }
+}
+
+/* Fits the groups of a block of q4_K or q5_K and gives each value its code in 0..top. */
+static void fit_q4_block(struct quant_k_parts *parts, const float *x, int top)
 {
     float steps[8];
     float offsets[8];
     for (int g = 0; g < 8; g++) {
         fit_group(x + (size_t)g * 32, 32, (float)top, &steps[g], &offsets[g]);
     }
-    float d = store_scale(head->d, extreme(steps, 8) / 63.0f);
-    float dmin = store_scale(head->dmin, extreme(offsets, 8) / 63.0f);
-    memset(head->scales, 0, sizeof head->scales);
+    parts->d = quant_f32_to_f16(extreme(steps, 8) / 63.0f);
+    parts->dmin = quant_f32_to_f16(extreme(offsets, 8) / 63.0f);
+    float d = quant_f16_to_f32(parts->d);
+    float dmin = quant_f16_to_f32(parts->dmin);
     for (int g = 0; g < 8; g++) {
         int scale = nearest(steps[g], d, 0, 63);
         int minimum = nearest(offsets[g], dmin, 0, 63);
-        store_q4_scale(head->scales, g, scale, minimum);
+        parts->scales[g] = (int8_t)scale;
+        parts->minimums[g] = (uint8_t)minimum;
         for (int i = g * 32; i < g * 32 + 32; i++) {
             float shifted = x[i] + dmin * (float)minimum;
-            codes[i] = (uint8_t)nearest(shifted, d * (float)scale, 0, top);
+            parts->codes[i] = (uint8_t)nearest(shifted, d * (float)scale, 0, top);
         }
     }
 }
@@ -333,12 +375,9 @@ void quant_k_quantize_q4(void *blocks, const float *in, size_t value_count)
 {
     struct block_q4 *block = blocks;
     for (size_t base = 0; base < value_count; base += BLOCK, block++) {
-        uint8_t codes[BLOCK];
-        quantize_q4_codes(block, codes, in + base, 15);
-        memset(block->quants, 0, sizeof block->quants);
-        for (int i = 0; i < BLOCK; i++) {
-            block->quants[q4_byte(i)] |= (uint8_t)(codes[i] << q4_shift(i));
-        }
+        struct quant_k_parts parts;
+        fit_q4_block(&parts, in + base, 15);
+        quant_k_pack_q4(block, &parts);
     }
 }
 
@@ -346,17 +385,9 @@ void quant_k_quantize_q5(void *blocks, const float *in, size_t value_count)
 {
     struct block_q5 *block = blocks;
     for (size_t base = 0; base < value_count; base += BLOCK, block++) {
-        uint8_t codes[BLOCK];
-        struct block_q4 head;
-        quantize_q4_codes(&head, codes, in + base, 31);
-        memset(block, 0, sizeof *block);
-        memcpy(block->d, head.d, sizeof block->d);
-        memcpy(block->dmin, head.dmin, sizeof block->dmin);
-        memcpy(block->scales, head.scales, sizeof block->scales);
-        for (int i = 0; i < BLOCK; i++) {
-            block->quants[q4_byte(i)] |= (uint8_t)((codes[i] & 15) << q4_shift(i));
-            block->high_bits[i % 32] |= (uint8_t)((codes[i] >> 4) << (i / 32));
-        }
+        struct quant_k_parts parts;
+        fit_q4_block(&parts, in + base, 31);
+        quant_k_pack_q5(block, &parts);
     }
 }
 
@@ -389,22 +420,32 @@ void quant_k_dequantize_q6(float *out, const void *blocks, size_t value_count)
     }
 }
 
-static void quantize_q6_block(struct block_q6 *block, const float *x)
+void quant_k_pack_q6(void *block, const struct quant_k_parts *parts)
+{
+    struct block_q6 *out = block;
+    store_bits(out->d, parts->d);
+    memcpy(out->scales, parts->scales, sizeof out->scales);
+    memset(out->low_bits, 0, sizeof out->low_bits);
+    memset(out->high_bits, 0, sizeof out->high_bits);
+    for (int i = 0; i < BLOCK; i++) {
+        out->low_bits[q6_low_byte(i)] |= (uint8_t)((parts->codes[i] & 15) << q6_low_shift(i));
+        out->high_bits[q2_byte(i)] |= (uint8_t)((parts->codes[i] >> 4) << q2_shift(i));
+    }
+}
+
+static void fit_q6_block(struct quant_k_parts *parts, const float *x)
 {
     float steps[16];
     for (int g = 0; g < 16; g++) {
         steps[g] = extreme(x + (size_t)g * 16, 16) / -32.0f;
     }
-    float d = store_scale(block->d, extreme(steps, 16) / -128.0f);
-    memset(block->low_bits, 0, sizeof block->low_bits);
-    memset(block->high_bits, 0, sizeof block->high_bits);
+    parts->d = quant_f32_to_f16(extreme(steps, 16) / -128.0f);
+    float d = quant_f16_to_f32(parts->d);
     for (int g = 0; g < 16; g++) {
         int scale = nearest(steps[g], d, -128, 127);
-        block->scales[g] = (int8_t)scale;
+        parts->scales[g] = (int8_t)scale;
         for (int i = g * 16; i < g * 16 + 16; i++) {
-            int code = nearest(x[i], d * (float)scale, -32, 31) + 32;
-            block->low_bits[q6_low_byte(i)] |= (uint8_t)((code & 15) << q6_low_shift(i));
-            block->high_bits[q2_byte(i)] |= (uint8_t)((code >> 4) << q2_shift(i));
+            parts->codes[i] = (uint8_t)(nearest(x[i], d * (float)scale, -32, 31) + 32);
         }
     }
 }
@@ -413,7 +454,9 @@ void quant_k_quantize_q6(void *blocks, const float *in, size_t value_count)
 {
     struct block_q6 *block = blocks;
     for (size_t base = 0; base < value_count; base += BLOCK, block++) {
-        quantize_q6_block(block, in + base);
+        struct quant_k_parts parts;
+        fit_q6_block(&parts, in + base);
+        quant_k_pack_q6(block, &parts);
     }
 }
 

@@ -1,4 +1,4 @@
-/* quant_k.h - the storage formats whose blocks hold 256 values; used by quant.c's table alone.
+/* quant_k.h - the storage formats whose blocks hold 256 values; for quant.c's table and quant_write_k.c.
  *
  * value_count is a multiple of 256 everywhere. Thread: any. SPDX-License-Identifier: Apache-2.0 */
 #ifndef KERNELS_QUANT_K_H
@@ -26,5 +26,20 @@ void quant_k_quantize_q4(void *blocks, const float *in, size_t value_count);
 void quant_k_quantize_q5(void *blocks, const float *in, size_t value_count);
 void quant_k_quantize_q6(void *blocks, const float *in, size_t value_count);
 void quant_k_quantize_iq4_xs(void *blocks, const float *in, size_t value_count);
+
+/* What a block of q4_K, q5_K or q6_K consists of, before it is packed. */
+struct quant_k_parts {
+    uint16_t d;    /* f16: the scale of the scales */
+    uint16_t dmin; /* f16: the scale of the minimums; q6_K has none */
+    int8_t scales[16];
+    uint8_t minimums[8];
+    uint8_t codes[256]; /* q6_K: + 32 */
+};
+
+/* Writes the one block: q4_K and q5_K with 8 scales of 0..63, 8 minimums of 0..63 and codes of 4 or 5
+ * bits; q6_K with 16 scales and codes of 6 bits. */
+void quant_k_pack_q4(void *block, const struct quant_k_parts *parts);
+void quant_k_pack_q5(void *block, const struct quant_k_parts *parts);
+void quant_k_pack_q6(void *block, const struct quant_k_parts *parts);
 
 #endif

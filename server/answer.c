@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "server/answer.h"
 
+#include "server/answer_message.h"
 #include "server/json_text.h"
 
 #include <inttypes.h>
@@ -179,8 +180,7 @@ static void write_chunk_choice(struct text_buffer *out, const struct answer_head
         text_buffer_append_text(out, with_role ? "\"role\":\"assistant\"," : "");
         /* The chunk that ends a choice has an empty delta. */
         if (piece->finish_reason == NULL) {
-            text_buffer_append_text(out, "\"content\":");
-            json_text_string(out, piece->text, piece->text_bytes);
+            answer_message_write_delta(out, head, piece);
         }
         text_buffer_append_text(out, "}");
     }
@@ -256,8 +256,8 @@ static void write_whole_choice(struct text_buffer *out, const struct answer_head
 {
     text_buffer_printf(out, "{\"index\":%u,", piece->index);
     if (head->route == PARAMS_CHAT) {
-        text_buffer_append_text(out, "\"message\":{\"role\":\"assistant\",\"content\":");
-        json_text_string(out, piece->text, piece->text_bytes);
+        text_buffer_append_text(out, "\"message\":{\"role\":\"assistant\",");
+        answer_message_write(out, head, piece);
         text_buffer_append_text(out, ",\"refusal\":null}");
     } else {
         text_buffer_append_text(out, "\"text\":");

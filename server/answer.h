@@ -6,6 +6,7 @@
 
 #include "engine/reply.h"
 #include "engine/tokenizer/tokenizer.h"
+#include "server/output/output_parser.h"
 #include "server/params.h"
 #include "server/text_buffer.h"
 
@@ -28,6 +29,8 @@ struct answer_head {
     bool token_ids;       /* likewise */
     bool usage_in_chunks; /* every chunk has a usage key, null or (continuous) filled */
     bool usage_continuous;
+    enum output_id_style id_style; /* of calls */
+    uint64_t id_seed;              /* what their ids are drawn from */
 };
 
 struct answer_usage {
@@ -46,11 +49,22 @@ struct answer_token {
     uint64_t text_offset; /* in characters */
 };
 
+/* A part of a parsed choice's text. */
+struct answer_run {
+    enum output_kind kind;
+    uint32_t call; /* of calls and arguments: which of the choice's, from 0 */
+    size_t begin;  /* in the piece's text */
+    size_t byte_count;
+};
+
 /* A stretch of one choice: a chunk's, or all of it. */
 struct answer_piece {
     uint32_t index;
     const char *text;
     size_t text_bytes;
+    const struct answer_run *runs; /* [run_count] of a parsed choice; NULL: all is content. A chunk
+                                      has one at most */
+    size_t run_count;
     const struct answer_token *tokens; /* [token_count], when logprobs or token ids are wanted */
     size_t token_count;
     size_t hidden_count;        /* leading tokens that are the prompt's (echo): not output ids */

@@ -6,6 +6,7 @@
 #include "engine/clock.h"
 #include "engine/log.h"
 #include "server/chat_prompt.h"
+#include "server/chat_style.h"
 #include "server/json_guard.h"
 
 #include <errno.h>
@@ -67,8 +68,25 @@ static enum status read_file(const char *path, struct text_buffer *out, struct e
     return OK;
 }
 
+/* How answers are read, by the settings and by what the template's text says. */
+static enum status choose_family(struct api_context *context, struct engine *engine,
+                                 const char *source, size_t source_bytes, struct error *err)
+{
+    const struct config *config = context->config;
+    struct output_family *family = &context->family;
+    enum status status = output_family_choose(family, config->tool_parser, config->reasoning_parser,
+                                              source != NULL ? source : "", source_bytes,
+                                              engine_tokenizer(engine), err);
+    if (status == OK) {
+        log_event(LOG_INFO, "answers", "tool calls: %s, reasoning: %s",
+                  output_family_format_name(family), output_family_thinking_name(family));
+    }
+    return status;
+}
+
 /* The operator's file, which must work. */
-static enum status open_given_template(struct api_context *context, struct error *err)
+static enum status open_given_template(struct api_context *context, struct engine *engine,
+                                       struct error *err)
 {
     const char *path = context->config->chat_template;
     struct text_buffer source;
@@ -80,6 +98,8 @@ static enum status open_given_template(struct api_context *context, struct error
                                source.byte_count, err);
         if (status != OK) {
             error_prefix(err, "chat-template %s: ", path);
+        } else {
+            status = choose_family(context, engine, source.bytes, source.byte_count, err);
         }
     }
     text_buffer_release(&source);
@@ -88,7 +108,8 @@ static enum status open_given_template(struct api_context *context, struct error
 
 /* The model's own, or a default. A template that this server cannot read costs the chat route, not
  * the model. */
-static void open_model_template(struct api_context *context, struct engine *engine)
+static enum status open_model_template(struct api_context *context, struct engine *engine,
+                                       struct error *err)
 {
     const struct engine_info *info = engine_info(engine);
     const char *source = info->chat_template;
@@ -107,17 +128,16 @@ static void open_model_template(struct api_context *context, struct engine *engi
                   "the model's chat template cannot be used, chat requests are refused: %s",
                   error.message);
     }
+    return choose_family(context, engine, source, source_bytes, err);
 }
 
 enum status api_publish(struct api_context *context, struct engine *engine, struct error *err)
 {
-    if (context->config->chat_template != NULL) {
-        enum status status = open_given_template(context, err);
-        if (status != OK) {
-            return status;
-        }
-    } else {
-        open_model_template(context, engine);
+    enum status status = context->config->chat_template != NULL
+                             ? open_given_template(context, engine, err)
+                             : open_model_template(context, engine, err);
+    if (status != OK) {
+        return status;
     }
     const struct engine_info *info = engine_info(engine);
     uint64_t default_max = context->config->default_max_tokens;
@@ -127,6 +147,8 @@ enum status api_publish(struct api_context *context, struct engine *engine, stru
         .timeout_us = context->config->request_timeout_ms * 1000,
         .vocab_count = info->vocab_count,
         .context_tokens = info->context_tokens,
+        .style = context->chat_template != NULL ? chat_style_judge(context->chat_template)
+                                                : (struct chat_style){0},
         .default_max_tokens = (uint32_t)(default_max < UINT32_MAX ? default_max : UINT32_MAX),
     };
     atomic_store(&context->engine, engine);

@@ -11,6 +11,7 @@
 #include "engine/engine.h"
 #include "server/chat/chat_template.h"
 #include "server/generation.h"
+#include "server/output/output_family.h"
 #include "server/params.h"
 #include "server/refusal.h"
 #include "server/salt.h"
@@ -33,6 +34,7 @@ struct api_context {
     struct engine *_Atomic engine; /* NULL while loading; all below is constant once it is set */
     _Atomic int phase;             /* enum api_phase */
     struct chat_template *chat_template; /* NULL: the model has none */
+    struct output_family family;         /* how the model writes reasoning and calls */
     char *model_name;
     int64_t created;
     struct salt_key salt_key;
@@ -100,6 +102,7 @@ void api_admin_handle_metrics(struct api_call *call);
 void api_admin_handle_version(struct api_call *call);
 void api_tokenize_handle(struct api_call *call);
 void api_tokenize_handle_back(struct api_call *call);
+void api_template_handle(struct api_call *call);
 
 /* The version of this program, for /version and --version. */
 #define API_VERSION "0.1.0"

@@ -20,10 +20,11 @@ static enum status read_ids(struct api_call *call, struct engine *engine, const 
     struct params params = {
         .route = PARAMS_CHAT,
         .messages = messages,
-        .tools = json_fields_array(&fields, "tools"),
+        .style = call->context->limits.style,
         .template_values = json_fields_object(&fields, "chat_template_kwargs"),
         .continue_final_message = json_fields_flag(&fields, "continue_final_message", false),
     };
+    params_tools_read(&fields, &params.tools);
     params.add_generation_prompt =
         json_fields_flag(&fields, "add_generation_prompt", !params.continue_final_message);
     if (fields.status == OK && (text == NULL) == (json_array_size(messages) == 0)) {

@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* One message under inspection; refusals name it by its place. */
@@ -72,7 +73,7 @@ static json_t *join_parts(struct message *message, const json_t *parts)
     return string;
 }
 
-static void set_content(struct message *message, const char *role)
+static void set_content(struct message *message, const char *role, const struct chat_style *style)
 {
     const json_t *content = json_fields_find(&message->fields, "content");
     bool may_lack =
@@ -86,56 +87,114 @@ static void set_content(struct message *message, const char *role)
                                    "There is not enough memory for this request now.");
         }
     } else if (content == NULL && may_lack) {
-        json_object_set_new(message->copy, "content", json_null());
+        json_object_set_new(message->copy, "content",
+                            style->empty_content ? json_string("") : json_null());
     } else if (!json_is_string(content)) {
         json_fields_refuse(&message->fields, "content", content != NULL ? content : json_null(),
                            "a string or an array of text parts");
     }
 }
 
-/* Templates walk arguments as an object; the wire carries them as a string of JSON. */
-static json_t *with_parsed_arguments(const json_t *call)
+/* The wire carries arguments as a string of JSON. */
+static json_t *arguments_for(const json_t *arguments, bool as_string)
+{
+    json_t *given = (json_t *)(uintptr_t)arguments;
+    if (as_string && json_is_object(arguments)) {
+        char *text = json_dumps(arguments, JSON_COMPACT | JSON_ENSURE_ASCII);
+        json_t *string = text != NULL ? json_string(text) : NULL;
+        free(text);
+        return string;
+    }
+    if (as_string || !json_is_string(arguments)) {
+        return json_incref(given);
+    }
+    json_t *parsed = json_loadb(json_string_value(arguments), json_string_length(arguments),
+                                JSON_REJECT_DUPLICATES, NULL);
+    if (json_is_object(parsed)) {
+        return parsed;
+    }
+    json_decref(parsed);
+    return json_incref(given);
+}
+
+static json_t *call_for_template(const json_t *call, bool string_arguments)
 {
     json_t *copy = json_copy((json_t *)(uintptr_t)call);
     const json_t *function = json_object_get(call, "function");
     const json_t *arguments = json_object_get(function, "arguments");
-    if (!json_is_string(arguments)) {
-        return copy;
+    if (arguments != NULL) {
+        json_t *function_copy = json_copy((json_t *)(uintptr_t)function);
+        json_object_set_new(function_copy, "arguments", arguments_for(arguments, string_arguments));
+        json_object_set_new(copy, "function", function_copy);
     }
-    json_t *parsed = json_loadb(json_string_value(arguments), json_string_length(arguments),
-                                JSON_REJECT_DUPLICATES, NULL);
-    if (!json_is_object(parsed)) {
-        json_decref(parsed);
-        return copy;
-    }
-    json_t *function_copy = json_copy((json_t *)(uintptr_t)function);
-    json_object_set_new(function_copy, "arguments", parsed);
-    json_object_set_new(copy, "function", function_copy);
     return copy;
 }
 
-static void set_tool_calls(struct message *message)
+static bool is_call(const json_t *call)
+{
+    const json_t *type = json_object_get(call, "type");
+    const json_t *id = json_object_get(call, "id");
+    const json_t *function = json_object_get(call, "function");
+    const json_t *arguments = json_object_get(function, "arguments");
+    return json_is_string(json_object_get(function, "name")) &&
+           (type == NULL ||
+            (json_is_string(type) && strcmp(json_string_value(type), "function") == 0)) &&
+           (id == NULL || json_is_string(id)) &&
+           (arguments == NULL || json_is_string(arguments) || json_is_object(arguments));
+}
+
+/* known: ids of calls so far, as keys. */
+static void set_tool_calls(struct message *message, const char *role,
+                           const struct chat_style *style, json_t *known)
 {
     const json_t *calls = json_fields_array(&message->fields, "tool_calls");
     if (calls == NULL || message->fields.status != OK) {
         return;
     }
+    if (strcmp(role, "assistant") != 0) {
+        json_fields_refuse(&message->fields, "tool_calls", calls, "an assistant's");
+        return;
+    }
     json_t *list = json_array();
     for (size_t i = 0; i < json_array_size(calls); i++) {
         const json_t *call = json_array_get(calls, i);
-        const json_t *name = json_object_get(json_object_get(call, "function"), "name");
-        if (!json_is_string(name)) {
+        if (!is_call(call)) {
             json_fields_refuse(&message->fields, "tool_calls", call,
                                "an array of {id, type, function: {name, arguments}}");
             break;
         }
-        json_array_append_new(list, with_parsed_arguments(call));
+        const char *id = json_string_value(json_object_get(call, "id"));
+        if (id != NULL) {
+            json_object_set_new(known, id, json_true());
+        }
+        json_array_append_new(list, call_for_template(call, style->string_arguments));
     }
     json_object_set_new(message->copy, "tool_calls", list);
 }
 
-static enum status normalise_one(const json_t *given, size_t index, json_t **out,
-                                 struct refusal *refusal)
+/* A tool's message names the call that it answers. Without an id, the order says it. */
+static void check_tool_answer(struct message *message, const char *role, const json_t *known)
+{
+    const char *id = json_fields_text(&message->fields, "tool_call_id", SIZE_MAX);
+    if (strcmp(role, "tool") == 0 && id != NULL && json_object_get(known, id) == NULL) {
+        json_fields_refuse(&message->fields, "tool_call_id",
+                           json_fields_find(&message->fields, "tool_call_id"),
+                           "the id of a call in a message before");
+    }
+}
+
+/* reasoning_content, which templates read; some clients say reasoning. */
+static void set_reasoning(struct message *message)
+{
+    const char *given = json_fields_text(&message->fields, "reasoning_content", SIZE_MAX);
+    const char *other = json_fields_text(&message->fields, "reasoning", SIZE_MAX);
+    if (given == NULL && other != NULL) {
+        json_object_set_new(message->copy, "reasoning_content", json_string(other));
+    }
+}
+
+static enum status normalise_one(const json_t *given, size_t index, const struct chat_style *style,
+                                 json_t *known, json_t **out, struct refusal *refusal)
 {
     struct message message = {.fields = {given, refusal, NULL, OK}};
     snprintf(message.prefix, sizeof message.prefix, "messages[%zu].", index);
@@ -149,8 +208,10 @@ static enum status normalise_one(const json_t *given, size_t index, json_t **out
     if (strcmp(role, "developer") == 0) {
         json_object_set_new(message.copy, "role", json_string("system"));
     }
-    set_content(&message, role);
-    set_tool_calls(&message);
+    set_content(&message, role, style);
+    set_tool_calls(&message, role, style, known);
+    check_tool_answer(&message, role, known);
+    set_reasoning(&message);
     if (message.fields.status != OK) {
         json_decref(message.copy);
         return message.fields.status;
@@ -159,17 +220,23 @@ static enum status normalise_one(const json_t *given, size_t index, json_t **out
     return OK;
 }
 
-enum status chat_messages_normalise(json_t **out, const json_t *messages, struct refusal *refusal)
+enum status chat_messages_normalise(json_t **out, const json_t *messages,
+                                    const struct chat_style *style, struct refusal *refusal)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < json_array_size(messages); i++) {
+    json_t *known = json_object();
+    enum status status = OK;
+    for (size_t i = 0; i < json_array_size(messages) && status == OK; i++) {
         json_t *message = NULL;
-        enum status status = normalise_one(json_array_get(messages, i), i, &message, refusal);
-        if (status != OK) {
-            json_decref(list);
-            return status;
+        status = normalise_one(json_array_get(messages, i), i, style, known, &message, refusal);
+        if (status == OK) {
+            json_array_append_new(list, message);
         }
-        json_array_append_new(list, message);
+    }
+    json_decref(known);
+    if (status != OK) {
+        json_decref(list);
+        return status;
     }
     *out = list;
     return OK;

@@ -33,6 +33,16 @@ const char *chat_prompt_default_template(const struct tokenizer *tokenizer, cons
     return tokenizer_info(tokenizer)->add_bos ? plain_with_bos : plain;
 }
 
+/* Without a name of that kind, the one given. Takes value. */
+static void set_default(json_t *context, const char *name, json_t *value)
+{
+    if (json_object_get(context, name) == NULL) {
+        json_object_set_new(context, name, value);
+    } else {
+        json_decref(value);
+    }
+}
+
 static void set_token_text(json_t *context, const char *name, const struct tokenizer *tokenizer,
                            uint32_t token_id)
 {
@@ -44,12 +54,24 @@ static void set_token_text(json_t *context, const char *name, const struct token
     json_object_set_new(context, name, json_stringn(bytes, byte_count));
 }
 
+/* As the model has them; without a model, as the client says. */
+static void set_token_texts(json_t *context, const struct tokenizer *tokenizer)
+{
+    if (tokenizer == NULL) {
+        set_default(context, "bos_token", json_string(""));
+        set_default(context, "eos_token", json_string(""));
+        return;
+    }
+    const struct tokenizer_info *info = tokenizer_info(tokenizer);
+    set_token_text(context, "bos_token", tokenizer, info->bos_id);
+    set_token_text(context, "eos_token", tokenizer, info->eos_id);
+}
+
 /* Takes messages. */
 static json_t *make_context(const struct params *params, const struct tokenizer *tokenizer,
                             json_t *messages)
 {
     json_t *context = json_object();
-    const struct tokenizer_info *info = tokenizer_info(tokenizer);
     if (params->template_values != NULL) {
         json_object_update(context, (json_t *)(uintptr_t)params->template_values);
     }
@@ -58,13 +80,13 @@ static json_t *make_context(const struct params *params, const struct tokenizer 
     }
     /* After the client's own values, so that those cannot replace what was checked. */
     json_object_set_new(context, "messages", messages);
-    json_t *tools = params->tools != NULL ? json_incref((json_t *)(uintptr_t)params->tools) : NULL;
+    json_t *tools = (json_t *)(uintptr_t)params->tools.tools;
+    json_incref(tools);
     json_object_set_new(context, "tools", tools != NULL ? tools : json_null());
-    json_object_set_new(context, "documents", json_null());
+    set_default(context, "documents", json_null());
     json_object_set_new(context, "add_generation_prompt",
                         json_boolean(params->add_generation_prompt));
-    set_token_text(context, "bos_token", tokenizer, info->bos_id);
-    set_token_text(context, "eos_token", tokenizer, info->eos_id);
+    set_token_texts(context, tokenizer);
     return context;
 }
 
@@ -125,7 +147,8 @@ enum status chat_prompt_render(const struct params *params,
                            "FILE.");
     }
     json_t *messages = NULL;
-    enum status status = chat_messages_normalise(&messages, params->messages, refusal);
+    enum status status =
+        chat_messages_normalise(&messages, params->messages, &params->style, refusal);
     if (status != OK) {
         return status;
     }

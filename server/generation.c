@@ -4,6 +4,7 @@
 
 #include "configs/limits.h"
 #include "server/generation_events.h"
+#include "server/generation_output.h"
 #include "server/generation_state.h"
 #include "server/generation_whole.h"
 #include "server/sse.h"
@@ -52,10 +53,21 @@ enum status generation_open(struct generation **out, const struct generation_set
         .token_ids = params->return_token_ids,
         .usage_in_chunks = params->include_usage || params->continuous_usage,
         .usage_continuous = params->continuous_usage,
+        .id_seed = salt_random(),
     };
     snprintf(generation->head.id, sizeof generation->head.id, "%s", setup->id);
     *out = generation;
     return OK;
+}
+
+void generation_set_output(struct generation *generation, struct generation_output *output)
+{
+    assert(generation->prompt_count == 0 && generation->output.family == NULL);
+    generation->output = *output;
+    *output = (struct generation_output){0};
+    if (generation->output.family != NULL) {
+        generation->head.id_style = output_family_id_style(generation->output.family);
+    }
 }
 
 /* What echo shows of a prompt: its text, and where each token starts in it. */
@@ -107,6 +119,9 @@ static enum status open_choices(struct generation *generation, struct generation
                          params->include_stop, !params->skip_special_tokens);
         text_buffer_init(&choice->text, LIMIT_ANSWER_BYTES);
         text_buffer_append(&choice->text, "", 0);
+        if (!generation_output_open(generation, choice)) {
+            return refuse_memory(refusal);
+        }
         choice->stream.character_count = text_stream_characters(
             prompt->echo.bytes != NULL ? prompt->echo.bytes : "", prompt->echo.byte_count);
     }
@@ -277,6 +292,7 @@ static void close_prompt(struct generation *generation, struct generation_prompt
     for (uint32_t c = 0; prompt->choices != NULL && c < generation->params.generate.choice_count;
          c++) {
         text_stream_release(&prompt->choices[c].stream);
+        generation_output_close(&prompt->choices[c]);
         text_buffer_release(&prompt->choices[c].text);
         free(prompt->choices[c].tokens);
     }
@@ -305,6 +321,8 @@ void generation_close(struct generation *generation)
         engine_wake(generation->engine);
     }
     params_release(&generation->params);
+    json_decref(generation->output.tools);
+    free(generation->output.forced);
     free(generation->prompts);
     free(generation);
 }

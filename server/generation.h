@@ -12,6 +12,7 @@
 #include "server/refusal.h"
 #include "server/text_buffer.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,6 +32,20 @@ struct generation_setup {
 
 enum status generation_open(struct generation **out, const struct generation_setup *setup,
                             struct refusal *refusal);
+
+/* How answers are taken apart. family NULL: they are not. */
+struct generation_output {
+    const struct output_family *family; /* borrowed for good */
+    json_t *tools;                      /* owned; NULL: calls are text */
+    bool reasoning_open;                /* the prompt has opened the reasoning */
+    bool one_call;
+    char *forced; /* [forced_bytes] owned: the beginning of a call, which ends the prompt, as the
+                     parser sees it */
+    size_t forced_bytes;
+};
+
+/* Before the first prompt is added. Takes what output owns. */
+void generation_set_output(struct generation *generation, struct generation_output *output);
 
 /* Adds the next prompt: checks its length. ids are taken (freed with the generation), also on
  * failure. echo_text: what echo repeats, copied; NULL: what the ids say. */

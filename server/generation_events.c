@@ -3,6 +3,7 @@
 #include "server/generation_events.h"
 
 #include "engine/clock.h"
+#include "server/generation_output.h"
 #include "server/sse.h"
 
 #include <assert.h>
@@ -15,6 +16,12 @@ void generation_events_fail(struct generation *generation, enum status status, c
         generation->failed = true;
         refusal_set_status(&generation->failure, status, code, "%s", message);
     }
+}
+
+static void fail_memory(struct generation *generation)
+{
+    generation_events_fail(generation, ERR_MEMORY, "out_of_memory",
+                           "There is not enough memory for the answer.");
 }
 
 static uint32_t choice_index(const struct generation *generation,
@@ -66,6 +73,7 @@ static void close_choice(struct generation *generation, struct generation_prompt
                          struct generation_choice *choice, const char *reason,
                          struct text_buffer *out)
 {
+    reason = generation_output_reason(choice, reason);
     choice->finish_reason = reason;
     generation->finish_reason = reason;
     prompt->open_choices--;
@@ -105,7 +113,8 @@ static bool keep_token(struct generation_choice *choice, const struct answer_tok
     return true;
 }
 
-/* Sends what choice->text gathered since the last chunk, with the token that brought it. */
+/* Sends what choice->text gathered since the last chunk, with the token that brought it: a chunk for
+ * each run of a parsed text, the token with the first of them. */
 static void flush_text(struct generation *generation, struct generation_prompt *prompt,
                        struct generation_choice *choice, const struct answer_token *token,
                        struct text_buffer *out)
@@ -114,17 +123,20 @@ static void flush_text(struct generation *generation, struct generation_prompt *
         return;
     }
     bool with_token = token != NULL && generation_state_wants_tokens(generation);
-    if (choice->text.byte_count > 0 || with_token) {
+    size_t count = choice->parser != NULL ? choice->run_count : choice->text.byte_count > 0;
+    for (size_t i = 0; i < count || (i == 0 && with_token); i++) {
         struct answer_piece piece = {
             .index = choice_index(generation, prompt, choice),
             .text = choice->text.bytes,
             .text_bytes = choice->text.byte_count,
-            .tokens = with_token ? token : NULL,
-            .token_count = with_token ? 1 : 0,
+            .runs = i < choice->run_count ? &choice->runs[i] : NULL,
+            .run_count = i < choice->run_count ? 1 : 0,
+            .tokens = with_token && i == 0 ? token : NULL,
+            .token_count = with_token && i == 0 ? 1 : 0,
         };
         send_chunk(generation, &piece, out);
     }
-    text_buffer_clear(&choice->text);
+    generation_output_clear(choice);
 }
 
 static void take_token(struct generation *generation, struct generation_prompt *prompt,
@@ -150,16 +162,20 @@ static void take_token(struct generation *generation, struct generation_prompt *
     choice->output_count++;
     generation->usage.completion_tokens++;
     bool may_stop = choice->output_count > params->generate.sampling.min_tokens;
-    bool stopped = text_stream_feed(&choice->stream, event->token_id, may_stop, &choice->text);
+    bool stopped = text_stream_feed(&choice->stream, event->token_id, may_stop,
+                                    generation_output_target(choice));
+    bool ended = generation_output_take(choice);
+    if (stopped) {
+        generation_output_finish(choice, true);
+    }
     bool kept =
         params->stream || !generation_state_wants_tokens(generation) || keep_token(choice, &token);
     if (!kept || choice->text.failed) {
-        generation_events_fail(generation, ERR_MEMORY, "out_of_memory",
-                               "There is not enough memory for the answer.");
+        fail_memory(generation);
         return;
     }
     flush_text(generation, prompt, choice, &token, out);
-    if (stopped) {
+    if (stopped || ended) {
         stop_choice(generation, prompt, choice, "stop", out);
     }
 }
@@ -203,9 +219,14 @@ static void take_finish(struct generation *generation, struct generation_prompt 
         generation->usage.completion_tokens++;
     }
     bool may_stop = choice->output_count > generation->params.generate.sampling.min_tokens;
-    bool stopped = text_stream_finish(&choice->stream, may_stop, &choice->text);
-    flush_text(generation, prompt, choice, NULL, out);
+    bool stopped = text_stream_finish(&choice->stream, may_stop, generation_output_target(choice));
     bool by_length = event->finish == REPLY_FINISH_LENGTH && !stopped;
+    generation_output_finish(choice, by_length || stopped);
+    if (choice->text.failed) {
+        fail_memory(generation);
+        return;
+    }
+    flush_text(generation, prompt, choice, NULL, out);
     close_choice(generation, prompt, choice, by_length ? "length" : "stop", out);
 }
 

@@ -14,7 +14,13 @@
 
 struct generation_choice {
     struct text_stream stream;
-    struct text_buffer text;     /* whole answer: all of it; stream: one chunk's */
+    struct text_buffer text;      /* whole answer: all of it; stream: one chunk's */
+    struct output_parser *parser; /* NULL: the text is content as it is */
+    struct text_buffer raw;       /* not parsed yet */
+    struct answer_run *runs;      /* of text, when it is parsed */
+    size_t run_capacity;
+    size_t run_count;
+    uint32_t call_count;
     struct answer_token *tokens; /* whole answer with logprobs or ids: all of them */
     size_t token_capacity;
     size_t token_count;
@@ -38,6 +44,7 @@ struct generation {
     struct engine *engine;
     struct params params;
     struct answer_head head;
+    struct generation_output output;
     reply_wake_fn wake;
     void *wake_context;
     struct generation_prompt *prompts; /* [prompt_count] */

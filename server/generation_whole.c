@@ -50,6 +50,8 @@ static bool fill_pieces(struct generation *generation, struct answer_piece *piec
                 .index = (uint32_t)filled,
                 .text = choice->text.bytes,
                 .text_bytes = choice->text.byte_count,
+                .runs = choice->runs,
+                .run_count = choice->run_count,
                 .prompt_ids = generation->head.token_ids ? prompt->ids : NULL,
                 .prompt_id_count = prompt->id_count,
                 .finish_reason = choice->finish_reason,

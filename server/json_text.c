@@ -76,9 +76,8 @@ static bool is_plain(unsigned char byte)
     return byte >= 0x20 && byte < 0x7F && byte != '"' && byte != '\\';
 }
 
-void json_text_string(struct text_buffer *out, const char *bytes, size_t byte_count)
+void json_text_inside(struct text_buffer *out, const char *bytes, size_t byte_count)
 {
-    text_buffer_append(out, "\"", 1);
     size_t at = 0;
     while (at < byte_count) {
         size_t run = 0;
@@ -101,6 +100,12 @@ void json_text_string(struct text_buffer *out, const char *bytes, size_t byte_co
         }
         at += length;
     }
+}
+
+void json_text_string(struct text_buffer *out, const char *bytes, size_t byte_count)
+{
+    text_buffer_append(out, "\"", 1);
+    json_text_inside(out, bytes, byte_count);
     text_buffer_append(out, "\"", 1);
 }
 

@@ -13,6 +13,9 @@
 /* A quoted string. Ill-formed UTF-8 becomes U+FFFD, so that the document stays valid. */
 void json_text_string(struct text_buffer *out, const char *bytes, size_t byte_count);
 
+/* What stands between the quotes. May be given in pieces, cut between characters. */
+void json_text_inside(struct text_buffer *out, const char *bytes, size_t byte_count);
+
 /* As json_text_string, of terminated text; NULL is written as null. */
 void json_text_string_or_null(struct text_buffer *out, const char *text);
 

@@ -1,4 +1,5 @@
-/* main.c - the process: settings, model, port, signals, and an orderly end.
+/* main.c - the process: settings, model, port, signals, and an orderly end; or one of the commands
+ * that do something else with a model (server/commands).
  *
  * The port opens before the model is loaded, so that probes see "loading" rather than nothing. The
  * first SIGTERM or SIGINT drains, the second ends the process at once.
@@ -8,6 +9,7 @@
 #include "engine/engine.h"
 #include "engine/log.h"
 #include "server/api.h"
+#include "server/commands/command.h"
 #include "server/health_check.h"
 #include "server/http.h"
 #include "server/service.h"
@@ -257,6 +259,10 @@ static int serve(const struct config *config)
 
 int main(int argument_count, char **arguments)
 {
+    const struct command *command = argument_count > 1 ? command_find(arguments[1]) : NULL;
+    if (command != NULL) {
+        return command_run(command, argument_count - 2, arguments + 2);
+    }
     struct config config;
     struct error error = {0};
     if (config_load(&config, argument_count, arguments, getenv, &error) != OK) {
@@ -268,6 +274,7 @@ int main(int argument_count, char **arguments)
     int code = EXIT_SUCCESS;
     if (config.help) {
         config_print_help(stdout);
+        command_print_list(stdout);
     } else if (config.version) {
         print_version();
     } else if (config.health_check) {

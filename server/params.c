@@ -17,7 +17,6 @@
 
 enum {
     DEFAULT_COMPLETION_TOKENS = 16, /* OpenAI's, for completions without max_tokens */
-    LIMIT_TOOLS = 128,              /* the OpenAI bound */
     LIMIT_SALT_BYTES = 1024,        /* cache_salt: identifiers, not documents */
 };
 
@@ -343,25 +342,8 @@ static void read_completion(struct json_fields *fields, struct params *params,
     params->add_special_tokens = json_fields_flag(fields, "add_special_tokens", true);
 }
 
-static void read_tools(struct json_fields *fields, struct params *params)
-{
-    const json_t *tools = json_fields_array(fields, "tools");
-    const json_t *choice = json_fields_find(fields, "tool_choice");
-    if (json_array_size(tools) > LIMIT_TOOLS) {
-        json_fields_refuse(fields, "tools", tools, "an array of at most 128 tools");
-    }
-    for (size_t i = 0; i < json_array_size(tools); i++) {
-        const json_t *tool = json_array_get(tools, i);
-        const json_t *name = json_object_get(json_object_get(tool, "function"), "name");
-        if (!json_is_string(name)) {
-            json_fields_refuse(fields, "tools", tool, "an array of {type, function: {name, ...}}");
-        }
-    }
-    bool wanted = !json_is_string(choice) || strcmp(json_string_value(choice), "none") != 0;
-    params->tools = wanted && json_array_size(tools) > 0 ? tools : NULL;
-}
-
-static void read_chat(struct json_fields *fields, struct params *params)
+static void read_chat(struct json_fields *fields, struct params *params,
+                      const struct params_limits *limits)
 {
     params->messages = json_fields_array(fields, "messages");
     size_t count = json_array_size(params->messages);
@@ -371,9 +353,10 @@ static void read_chat(struct json_fields *fields, struct params *params)
             params->messages == NULL ? "missing_required_parameter" : "invalid_value", "messages",
             "messages must be an array of 1 to %u messages.", LIMIT_MESSAGES);
     }
-    read_tools(fields, params);
+    params_tools_read(fields, &params->tools);
     params->template_values = json_fields_object(fields, "chat_template_kwargs");
     params->reasoning_effort = json_fields_text(fields, "reasoning_effort", 64);
+    params->style = limits->style;
     params->continue_final_message = json_fields_flag(fields, "continue_final_message", false);
     params->add_generation_prompt =
         json_fields_flag(fields, "add_generation_prompt", !params->continue_final_message);
@@ -382,6 +365,10 @@ static void read_chat(struct json_fields *fields, struct params *params)
         json_fields_refuse(fields, "continue_final_message",
                            json_fields_find(fields, "continue_final_message"),
                            "false where add_generation_prompt is true");
+    }
+    if (params->tools.forced_name != NULL && !params->add_generation_prompt) {
+        json_fields_refuse(fields, "tool_choice", json_fields_find(fields, "tool_choice"),
+                           "none or auto where no new message is begun");
     }
 }
 
@@ -428,7 +415,7 @@ enum status params_parse(struct params *out, enum params_route route, const json
     read_logprobs(&fields, out);
     read_stream(&fields, out);
     if (route == PARAMS_CHAT) {
-        read_chat(&fields, out);
+        read_chat(&fields, out, limits);
     } else {
         read_completion(&fields, out, limits);
     }

@@ -8,6 +8,8 @@
 #define SERVER_PARAMS_H
 
 #include "engine/generate.h"
+#include "server/chat_style.h"
+#include "server/params_tools.h"
 #include "server/refusal.h"
 #include "server/salt.h"
 #include "server/stop_strings.h"
@@ -29,6 +31,7 @@ struct params_limits {
     uint64_t timeout_us;
     uint32_t vocab_count;
     uint32_t context_tokens;
+    struct chat_style style;     /* what the chat template wants */
     uint32_t default_max_tokens; /* chat without max_tokens; 0 = the rest of the context */
 };
 
@@ -59,9 +62,10 @@ struct params {
     struct params_prompt *prompts; /* [prompt_count], owned; completions */
     uint32_t prompt_count;
     const json_t *messages;        /* borrowed from the body; chat, as are those below */
-    const json_t *tools;           /* array or NULL */
+    struct params_tools tools;     /* likewise */
     const json_t *template_values; /* object or NULL */
     const char *reasoning_effort;  /* or NULL */
+    struct chat_style style;       /* as in params_limits */
     struct logit_bias *logit_bias; /* owned; generate.sampling points to them */
     uint32_t *stop_token_ids;
 };

@@ -27,7 +27,6 @@ static const struct unsupported unsupported[] = {
     {"best_of", NEUTRAL_NUMBER, 1, NULL},
     {"suffix", NEUTRAL_EMPTY, 0, NULL},
     {"response_format", NEUTRAL_FORMAT, 0, NULL},
-    {"tool_choice", NEUTRAL_TEXT, 0, "none|auto"},
     {"functions", NEUTRAL_EMPTY, 0, NULL},
     {"function_call", NEUTRAL_TEXT, 0, "none|auto"},
     {"audio", NEUTRAL_NONE, 0, NULL},

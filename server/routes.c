@@ -11,6 +11,7 @@ static const struct route routes[] = {
     {"GET", "/v1/models/", ROUTE_KEY, false, api_models_handle_one},
     {"POST", "/tokenize", ROUTE_KEY, true, api_tokenize_handle},
     {"POST", "/detokenize", ROUTE_KEY, true, api_tokenize_handle_back},
+    {"POST", "/apply-template", ROUTE_KEY, true, api_template_handle},
     {"GET", "/health", ROUTE_OPEN, false, api_admin_handle_ready},
     {"GET", "/readyz", ROUTE_OPEN, false, api_admin_handle_ready},
     {"GET", "/livez", ROUTE_OPEN, false, api_admin_handle_live},

@@ -3,6 +3,7 @@
 #include "server/text_stream.h"
 
 #include "configs/limits.h"
+#include "server/output/output_parser.h"
 
 #include <string.h>
 
@@ -64,9 +65,35 @@ static bool settle(struct text_stream *stream, size_t from, bool may_stop, struc
     return false;
 }
 
+/* A control token, for a parser: everything before it is settled first. */
+static bool feed_control(struct text_stream *stream, uint32_t token_id, bool may_stop,
+                         struct text_buffer *out)
+{
+    static const char brackets[] = {OUTPUT_CONTROL_OPEN, OUTPUT_CONTROL_CLOSE};
+    if (text_stream_finish(stream, may_stop, out)) {
+        return true;
+    }
+    stream->match = (struct stop_match){0};
+    size_t byte_count = 0;
+    const char *bytes =
+        tokenizer_token_bytes(stream->detokenizer.tokenizer, token_id, true, &byte_count);
+    /* A text with bytes of that kind in it is no name that anyone looks for. */
+    if (byte_count == 0 || memchr(bytes, (unsigned char)brackets[0], byte_count) != NULL ||
+        memchr(bytes, (unsigned char)brackets[1], byte_count) != NULL) {
+        return false;
+    }
+    text_buffer_append(out, &brackets[0], 1);
+    text_buffer_append(out, bytes, byte_count);
+    text_buffer_append(out, &brackets[1], 1);
+    return false;
+}
+
 bool text_stream_feed(struct text_stream *stream, uint32_t token_id, bool may_stop,
                       struct text_buffer *out)
 {
+    if (stream->marks_control && tokenizer_is_special(stream->detokenizer.tokenizer, token_id)) {
+        return feed_control(stream, token_id, may_stop, out);
+    }
     struct text_buffer *pending = &stream->pending;
     size_t token_bytes;
     tokenizer_token_bytes(stream->detokenizer.tokenizer, token_id, stream->detokenizer.show_special,

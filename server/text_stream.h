@@ -20,10 +20,13 @@ struct text_stream {
     bool include_stop;                /* the stop string itself is part of the text */
     struct stop_match match;
     struct text_buffer pending; /* decoded, not given out */
+    bool marks_control;         /* see below */
     uint64_t character_count;   /* decoded so far, given out or not: where the next token starts */
 };
 
-/* show_special: control tokens appear as text. */
+/* show_special: control tokens appear as text. After init, marks_control may be set instead: control
+ * tokens then appear in brackets, for an output parser (output_parser.h). Stop strings do not look
+ * into or across them. */
 void text_stream_init(struct text_stream *stream, const struct tokenizer *tokenizer,
                       const struct stop_strings *stops, bool include_stop, bool show_special);
 void text_stream_release(struct text_stream *stream);

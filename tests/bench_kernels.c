@@ -290,6 +290,7 @@ struct attention_shape {
     uint32_t head_count;
     uint32_t kv_head_count;
     uint32_t head_dim;
+    float softcap;
 };
 
 /* span_count requests with `row_count` new tokens each, at the end of `length` positions. */
@@ -301,8 +302,9 @@ static void bench_attention(const struct bench *bench, const struct attention_sh
         BLOCK_TOKENS = 16
     };
     char name[96];
-    snprintf(name, sizeof name, "attention.%s.%s.spans%u.rows%u.keys%u",
-             quant_format_get(dtype)->name, shape->name, span_count, row_count, length);
+    snprintf(name, sizeof name, "attention%s.%s.%s.spans%u.rows%u.keys%u",
+             shape->softcap > 0.0f ? ".capped" : "", quant_format_get(dtype)->name, shape->name,
+             span_count, row_count, length);
     if (!is_wanted(bench, name)) {
         return;
     }
@@ -348,7 +350,8 @@ static void bench_attention(const struct bench *bench, const struct attention_sh
                                   .spans = spans,
                                   .span_count = span_count,
                                   .head_count = shape->head_count,
-                                  .scale = 1.0f / sqrtf((float)shape->head_dim)};
+                                  .scale = 1.0f / sqrtf((float)shape->head_dim),
+                                  .softcap = shape->softcap};
     double seconds = time_of(bench, call_attention, &args);
     double seen = (double)length - (row_count - 1) / 2.0; /* keys of an average row */
     report(bench, name, seconds, 2.0 * (double)byte_count,
@@ -366,14 +369,34 @@ static void call_rmsnorm(struct backend *be, const void *args)
     be->ops->rmsnorm(be, args);
 }
 
+static void call_layernorm(struct backend *be, const void *args)
+{
+    be->ops->layernorm(be, args);
+}
+
 static void call_gated(struct backend *be, const void *args)
 {
     be->ops->gated_activation(be, args);
 }
 
-static void bench_rows(const struct bench *bench, uint32_t dim, uint32_t row_count)
+static void call_scale_cap(struct backend *be, const void *args)
+{
+    be->ops->scale_cap(be, args);
+}
+
+/* One op on row_count rows of dim values, each of which moves `value_bytes`. */
+static void bench_row_op(const struct bench *bench, const char *op, bench_fn call, const void *args,
+                         uint32_t dim, uint32_t row_count, double value_bytes)
 {
     char name[96];
+    snprintf(name, sizeof name, "%s.%u.rows%u", op, dim, row_count);
+    if (is_wanted(bench, name)) {
+        report(bench, name, time_of(bench, call, args), value_bytes * dim * row_count, 0);
+    }
+}
+
+static void bench_rows(const struct bench *bench, uint32_t dim, uint32_t row_count)
+{
     uint64_t random = 3;
     size_t count = (size_t)dim * row_count;
     float *in = kernel_rig_floats(&random, count);
@@ -381,16 +404,23 @@ static void bench_rows(const struct bench *bench, uint32_t dim, uint32_t row_cou
     float *out = kernel_rig_floats(&random, count);
     struct rmsnorm_args norm = {
         .out = out, .in = in, .weight = up, .row_count = row_count, .dim = dim, .epsilon = 1e-6f};
+    bench_row_op(bench, "rmsnorm", call_rmsnorm, &norm, dim, row_count, 8);
+    struct layernorm_args layernorm = {.out = out,
+                                       .in = in,
+                                       .weight = up,
+                                       .bias = up,
+                                       .row_count = row_count,
+                                       .dim = dim,
+                                       .epsilon = 1e-5f};
+    bench_row_op(bench, "layernorm", call_layernorm, &layernorm, dim, row_count, 8);
     struct gated_activation_args gated = {
         .out = out, .gate = in, .up = up, .row_count = row_count, .dim = dim};
-    snprintf(name, sizeof name, "rmsnorm.%u.rows%u", dim, row_count);
-    if (is_wanted(bench, name)) {
-        report(bench, name, time_of(bench, call_rmsnorm, &norm), 8.0 * (double)count, 0);
-    }
-    snprintf(name, sizeof name, "silu.%u.rows%u", dim, row_count);
-    if (is_wanted(bench, name)) {
-        report(bench, name, time_of(bench, call_gated, &gated), 12.0 * (double)count, 0);
-    }
+    bench_row_op(bench, "silu", call_gated, &gated, dim, row_count, 12);
+    gated.activation = ACTIVATION_GELU;
+    bench_row_op(bench, "gelu", call_gated, &gated, dim, row_count, 12);
+    struct scale_cap_args cap = {
+        .x = out, .row_count = row_count, .dim = dim, .scale = 1.0f, .cap = 30.0f};
+    bench_row_op(bench, "cap", call_scale_cap, &cap, dim, row_count, 8);
     kernel_rig_free(in);
     kernel_rig_free(up);
     kernel_rig_free(out);
@@ -398,9 +428,10 @@ static void bench_rows(const struct bench *bench, uint32_t dim, uint32_t row_cou
 
 static void bench_all(const struct bench *bench)
 {
-    static const struct attention_shape QWEN = {"14of2x64", 14, 2, 64};
-    static const struct attention_shape LLAMA = {"32of8x64", 32, 8, 64};
-    static const struct attention_shape WIDE = {"8of8x128", 8, 8, 128};
+    static const struct attention_shape QWEN = {"14of2x64", 14, 2, 64, 0};
+    static const struct attention_shape LLAMA = {"32of8x64", 32, 8, 64, 0};
+    static const struct attention_shape WIDE = {"8of8x128", 8, 8, 128, 0};
+    static const struct attention_shape GEMMA = {"8of4x256", 8, 4, 256, 50.0f};
     static const uint32_t ROWS[] = {2, 4, 8, 32, 128};
     static const enum dtype MAIN[] = {DTYPE_F32, DTYPE_F16, DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q4_K};
     static const char *const INPUTS[] = {"f32", "a8", "a16"};
@@ -440,6 +471,12 @@ static void bench_all(const struct bench *bench)
     bench_attention(bench, &WIDE, DTYPE_BF16, 16, 1, 2048);
     bench_attention(bench, &QWEN, DTYPE_F16, 1, 512, 1024);
     bench_attention(bench, &LLAMA, DTYPE_F16, 1, 512, 4096);
+    struct attention_shape uncapped = GEMMA;
+    uncapped.softcap = 0.0f;
+    bench_attention(bench, &GEMMA, DTYPE_F16, 16, 1, 2048);
+    bench_attention(bench, &uncapped, DTYPE_F16, 16, 1, 2048);
+    bench_attention(bench, &GEMMA, DTYPE_F16, 1, 512, 1024);
+    bench_attention(bench, &uncapped, DTYPE_F16, 1, 512, 1024);
     bench_rows(bench, 4096, 1);
     bench_rows(bench, 4096, 64);
 }

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/test.h"
 
+#include "tests/support/experts_rig.h"
 #include "tests/support/kernel_rig.h"
 
 #include "configs/limits.h"
@@ -31,24 +32,7 @@ enum {
 
 static struct expert_routes open_routes(const struct shape *shape)
 {
-    size_t choice_count = (size_t)shape->row_count * shape->used_count;
-    return (struct expert_routes){
-        .ends = kernel_rig_alloc(shape->expert_count * sizeof(uint32_t)),
-        .rows = kernel_rig_alloc(choice_count * sizeof(uint32_t)),
-        .places = kernel_rig_alloc(choice_count * sizeof(uint32_t)),
-        .weights = kernel_rig_alloc(choice_count * sizeof(float)),
-        .row_count = shape->row_count,
-        .used_count = shape->used_count,
-        .expert_count = shape->expert_count,
-    };
-}
-
-static void close_routes(const struct expert_routes *routes)
-{
-    kernel_rig_free(routes->ends);
-    kernel_rig_free(routes->rows);
-    kernel_rig_free(routes->places);
-    kernel_rig_free(routes->weights);
+    return experts_rig_open(shape->row_count, shape->expert_count, shape->used_count);
 }
 
 static void route(struct backend *be, const struct expert_routes *routes, const float *scores,
@@ -56,46 +40,6 @@ static void route(struct backend *be, const struct expert_routes *routes, const 
 {
     be->ops->experts_route(be, &(struct experts_route_args){
                                    .routes = routes, .scores = scores, .normalize = normalize});
-}
-
-/* The expert whose run of places holds this one. */
-static uint32_t expert_at(const struct expert_routes *routes, uint32_t place)
-{
-    uint32_t expert = 0;
-    while (expert < routes->expert_count && place >= routes->ends[expert]) {
-        expert++;
-    }
-    assert_true(expert < routes->expert_count);
-    return expert;
-}
-
-static uint32_t choice_of(const struct expert_routes *routes, uint32_t row, uint32_t rank)
-{
-    return expert_at(routes, routes->places[(size_t)row * routes->used_count + rank]);
-}
-
-/* Places are a permutation, ascending by row within an expert, and lead back to their row. */
-static void assert_sorted(const struct expert_routes *routes)
-{
-    uint32_t choice_count = routes->row_count * routes->used_count;
-    bool *seen = calloc(choice_count, sizeof *seen);
-    assert_non_null(seen);
-    for (uint32_t i = 0; i < choice_count; i++) {
-        uint32_t place = routes->places[i];
-        assert_true(place < choice_count && !seen[place]);
-        seen[place] = true;
-        assert_int_equal(routes->rows[place], i / routes->used_count);
-    }
-    uint32_t first = 0;
-    for (uint32_t expert = 0; expert < routes->expert_count; expert++) {
-        assert_true(routes->ends[expert] >= first);
-        for (uint32_t place = first; place + 1 < routes->ends[expert]; place++) {
-            assert_true(routes->rows[place] < routes->rows[place + 1]);
-        }
-        first = routes->ends[expert];
-    }
-    assert_int_equal(first, choice_count);
-    free(seen);
 }
 
 /* What a row must have chosen, worked out by counting who is better. */
@@ -109,7 +53,7 @@ static void assert_choices(const struct expert_routes *routes, const float *scor
         all += exp((double)own[i]);
     }
     for (uint32_t rank = 0; rank < routes->used_count; rank++) {
-        uint32_t expert = choice_of(routes, row, rank);
+        uint32_t expert = experts_rig_choice(routes, row, rank);
         uint32_t better = 0;
         for (uint32_t i = 0; i < routes->expert_count; i++) {
             better += own[i] > own[expert] || (i < expert && own[i] == own[expert]) ? 1 : 0;
@@ -118,7 +62,7 @@ static void assert_choices(const struct expert_routes *routes, const float *scor
         used += exp((double)own[expert]) / all;
     }
     for (uint32_t rank = 0; rank < routes->used_count; rank++) {
-        double expected = exp((double)own[choice_of(routes, row, rank)]) / all;
+        double expected = exp((double)own[experts_rig_choice(routes, row, rank)]) / all;
         expected /= normalize ? used : 1.0;
         double weight = (double)routes->weights[(size_t)row * routes->used_count + rank];
         assert_true(fabs(weight - expected) < 2e-6 * expected);
@@ -134,12 +78,13 @@ static void assert_same_alone(struct backend *be, const struct expert_routes *ro
     for (uint32_t row = 0; row < routes->row_count; row++) {
         route(be, &alone, scores + (size_t)row * routes->expert_count, normalize);
         for (uint32_t rank = 0; rank < routes->used_count; rank++) {
-            assert_int_equal(choice_of(&alone, 0, rank), choice_of(routes, row, rank));
+            assert_int_equal(experts_rig_choice(&alone, 0, rank),
+                             experts_rig_choice(routes, row, rank));
         }
         assert_memory_equal(alone.weights, routes->weights + (size_t)row * routes->used_count,
                             routes->used_count * sizeof(float));
     }
-    close_routes(&alone);
+    experts_rig_close(&alone);
 }
 
 static void rows_go_to_the_experts_of_their_highest_scores(void **state)
@@ -155,12 +100,12 @@ static void rows_go_to_the_experts_of_their_highest_scores(void **state)
             struct backend *be = kernel_rig_backend(isas[i], 1 + (uint32_t)s % 3);
             struct expert_routes routes = open_routes(shape);
             route(be, &routes, scores, s % 2 != 0);
-            assert_sorted(&routes);
+            experts_rig_check_sorted(&routes);
             for (uint32_t row = 0; row < shape->row_count; row++) {
                 assert_choices(&routes, scores, row, s % 2 != 0);
             }
             assert_same_alone(be, &routes, scores, s % 2 != 0);
-            close_routes(&routes);
+            experts_rig_close(&routes);
         }
         kernel_rig_free(scores);
     }
@@ -186,14 +131,14 @@ static void among_equal_scores_the_lower_index_wins(void **state)
         memcpy(scores + (size_t)row * 6, rows[row].scores, sizeof rows[row].scores);
     }
     route(kernel_rig_backend(ISA_AUTO, 1), &routes, scores, false);
-    assert_sorted(&routes);
+    experts_rig_check_sorted(&routes);
     for (uint32_t row = 0; row < shape.row_count; row++) {
         for (uint32_t rank = 0; rank < 3; rank++) {
-            assert_int_equal(choice_of(&routes, row, rank), rows[row].expected[rank]);
+            assert_int_equal(experts_rig_choice(&routes, row, rank), rows[row].expected[rank]);
         }
     }
     assert_true(routes.weights[0] == 1.0f / 6.0f);
-    close_routes(&routes);
+    experts_rig_close(&routes);
 }
 
 /* The engine finds NaN in the logits: it has to get there, and to leave other rows alone. */
@@ -220,13 +165,13 @@ static void scores_that_are_no_numbers_spoil_their_row_alone(void **state)
     memcpy(scores + sizeof bad / sizeof(float), good, sizeof good);
     for (int normalize = 0; normalize < 2; normalize++) {
         route(kernel_rig_backend(ISA_AUTO, 2), &routes, scores, normalize != 0);
-        assert_sorted(&routes);
+        experts_rig_check_sorted(&routes);
         for (uint32_t row = 0; row < BAD; row++) {
             assert_true(isnan(routes.weights[(size_t)row * 3]));
         }
         assert_choices(&routes, scores, BAD, normalize != 0);
     }
-    close_routes(&routes);
+    experts_rig_close(&routes);
 }
 
 static void the_most_experts_that_may_be_are_routed(void **state)
@@ -238,11 +183,11 @@ static void the_most_experts_that_may_be_are_routed(void **state)
     scores[LIMIT_MODEL_EXPERTS - 1] = 9.0f;
     struct expert_routes routes = open_routes(&shape);
     route(kernel_rig_backend(ISA_AUTO, 1), &routes, scores, true);
-    assert_sorted(&routes);
-    assert_int_equal(choice_of(&routes, 0, 0), LIMIT_MODEL_EXPERTS - 1);
+    experts_rig_check_sorted(&routes);
+    assert_int_equal(experts_rig_choice(&routes, 0, 0), LIMIT_MODEL_EXPERTS - 1);
     assert_choices(&routes, scores, 0, true);
     assert_choices(&routes, scores, 1, true);
-    close_routes(&routes);
+    experts_rig_close(&routes);
     kernel_rig_free(scores);
 }
 
@@ -274,8 +219,8 @@ static void close_experts(const struct expert_routes *routes, const struct tenso
     }
 }
 
-/* Each place is what matmul makes of that row alone with the weights of its expert. */
-static void check_products(enum isa isa, const struct shape *shape, enum dtype dtype)
+/* Each place is what matmul makes of that row alone with the weights and bias of its expert. */
+static void check_products(enum isa isa, const struct shape *shape, enum dtype dtype, bool biased)
 {
     uint64_t random = shape->expert_count;
     uint32_t block = quant_format_get(dtype)->block_values;
@@ -289,45 +234,55 @@ static void check_products(enum isa isa, const struct shape *shape, enum dtype d
     float *gathered = kernel_rig_alloc(choice_count * in_dim * sizeof *gathered);
     float *out = kernel_rig_alloc(choice_count * out_dim * sizeof *out);
     float *alone = kernel_rig_alloc(out_dim * sizeof *alone);
+    float *bias = kernel_rig_floats(&random, (size_t)shape->expert_count * out_dim);
     struct tensor *weights = calloc(shape->expert_count, sizeof *weights);
     assert_non_null(weights);
     route(be, &routes, scores, false);
     open_experts(&random, &routes, dtype, out_dim, in_dim, weights);
     be->ops->experts_gather(be, &(struct experts_gather_args){
                                     .out = gathered, .in = in, .routes = &routes, .dim = in_dim});
-    be->ops->experts_matmul(be,
-                            &(struct experts_matmul_args){
-                                .out = out, .in = gathered, .weights = weights, .routes = &routes});
+    be->ops->experts_matmul(be, &(struct experts_matmul_args){.out = out,
+                                                              .in = gathered,
+                                                              .weights = weights,
+                                                              .bias = biased ? bias : NULL,
+                                                              .routes = &routes});
     for (uint32_t i = 0; i < choice_count; i++) {
         uint32_t place = routes.places[i];
         const float *row = in + (size_t)(i / shape->used_count) * in_dim;
         assert_memory_equal(gathered + (size_t)place * in_dim, row, in_dim * sizeof *row);
-        be->ops->matmul(be, &(struct matmul_args){.out = alone,
-                                                  .in = row,
-                                                  .weight = &weights[expert_at(&routes, place)],
-                                                  .row_count = 1});
+        uint32_t expert = experts_rig_expert_at(&routes, place);
+        be->ops->matmul(be, &(struct matmul_args){
+                                .out = alone,
+                                .in = row,
+                                .weight = &weights[expert],
+                                .bias = biased ? bias + (size_t)expert * out_dim : NULL,
+                                .row_count = 1,
+                            });
         assert_memory_equal(out + (size_t)place * out_dim, alone, out_dim * sizeof *alone);
     }
     close_experts(&routes, weights);
-    close_routes(&routes);
+    experts_rig_close(&routes);
     free(weights);
     kernel_rig_free(scores);
     kernel_rig_free(in);
     kernel_rig_free(gathered);
     kernel_rig_free(out);
     kernel_rig_free(alone);
+    kernel_rig_free(bias);
 }
 
 static void each_choice_is_multiplied_by_its_expert_as_if_alone(void **state)
 {
     (void)state;
-    static const enum dtype dtypes[] = {DTYPE_F32, DTYPE_F16, DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q4_K};
+    static const enum dtype dtypes[] = {DTYPE_F32,  DTYPE_F16,  DTYPE_Q8_0,
+                                        DTYPE_Q4_0, DTYPE_Q4_K, DTYPE_MXFP4};
     enum isa isas[3];
     uint32_t isa_count = kernel_rig_isas(isas);
     for (uint32_t i = 0; i < isa_count; i++) {
         for (size_t d = 0; d < sizeof dtypes / sizeof dtypes[0]; d++) {
             for (size_t s = 0; s < SHAPE_COUNT; s++) {
-                check_products(isas[i], &shapes[s], dtypes[d]);
+                check_products(isas[i], &shapes[s], dtypes[d], false);
+                check_products(isas[i], &shapes[s], dtypes[d], true);
             }
         }
     }
@@ -363,7 +318,7 @@ static void open_sum(struct sum_case *c, const struct shape *shape)
 
 static void close_sum(const struct sum_case *c)
 {
-    close_routes(&c->routes);
+    experts_rig_close(&c->routes);
     kernel_rig_free(c->in);
     kernel_rig_free(c->residual);
     kernel_rig_free(c->shared);
@@ -401,7 +356,8 @@ static void assert_sums(const struct sum_case *c, bool shared)
             scale += fabs(term);
         }
         if (shared) {
-            double term = (double)c->shared[i] / (1.0 + exp(-(double)c->gate[row]));
+            double share = c->gate != NULL ? 1.0 / (1.0 + exp(-(double)c->gate[row])) : 1.0;
+            double term = (double)c->shared[i] * share;
             sum += term;
             scale += fabs(term);
         }
@@ -431,7 +387,7 @@ static void assert_sum_alone(struct backend *be, const struct sum_case *c, uint3
     }
     combine(be, &one, one.out, c->residual + (size_t)row * shape.dim, true);
     assert_memory_equal(one.out, c->out + (size_t)row * shape.dim, row_bytes);
-    close_routes(&one.routes);
+    experts_rig_close(&one.routes);
     kernel_rig_free(one.in);
     kernel_rig_free(one.out);
 }
@@ -447,6 +403,10 @@ static void a_row_sums_its_experts_whatever_the_other_rows_do(void **state)
         struct backend *be = kernel_rig_backend(isas[s % isa_count], 1 + (uint32_t)s % 3);
         combine(be, &c, c.out, c.residual, false);
         assert_sums(&c, false);
+        struct sum_case ungated = c;
+        ungated.gate = NULL;
+        combine(be, &ungated, c.out, c.residual, true);
+        assert_sums(&ungated, true);
         combine(be, &c, c.out, c.residual, true);
         assert_sums(&c, true);
         for (uint32_t row = 0; row < c.shape->row_count; row++) {

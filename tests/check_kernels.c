@@ -14,22 +14,6 @@ enum {
     ROWS = 33
 };
 
-/* Near to float rounding: `scale` is the sum of magnitudes that went into the value. */
-static void assert_near(double expected, float value, double scale, double tolerance,
-                        const char *what)
-{
-    if (!(fabs(expected - (double)value) <= tolerance * scale + 1e-7)) {
-        fail_msg("%s: %.9g instead of %.9g (scale %.3g)", what, (double)value, expected, scale);
-    }
-}
-
-static void assert_same_bits(const float *a, const float *b, size_t count, const char *what)
-{
-    if (memcmp(a, b, count * sizeof *a) != 0) {
-        fail_msg("%s: not the same bits", what);
-    }
-}
-
 /* ---- matmul ---- */
 
 struct matmul_case {
@@ -73,7 +57,7 @@ static void check_matmul_values(const struct matmul_case *c, bool extras, const 
                 sum += term;
                 scale += fabs(term);
             }
-            assert_near(sum, c->out[m * out_dim + n], scale, 2e-6, what);
+            kernel_rig_near(sum, c->out[m * out_dim + n], scale, 2e-6, what);
         }
     }
     free(row);
@@ -91,7 +75,7 @@ static void check_matmul_invariance(enum isa isa, const struct matmul_case *c, c
                 uint32_t row_count = ROWS - first < GROUPS[g] ? ROWS - first : GROUPS[g];
                 float *out = kernel_rig_alloc(row_count * out_dim * sizeof *out);
                 run_matmul(be, c, out, first, row_count, true);
-                assert_same_bits(c->out + first * out_dim, out, row_count * out_dim, what);
+                kernel_rig_same_bits(c->out + first * out_dim, out, row_count * out_dim, what);
                 kernel_rig_free(out);
             }
         }
@@ -127,7 +111,7 @@ static void check_matmul_shape(enum isa isa, enum dtype dtype, uint32_t k_count,
     struct matmul_case aliased = c;
     aliased.residual = in_place;
     run_matmul(be, &aliased, in_place, 0, ROWS, true);
-    assert_same_bits(c.out, in_place, out_count, what);
+    kernel_rig_same_bits(c.out, in_place, out_count, what);
     kernel_rig_free(in_place);
     kernel_rig_free((void *)c.weight.data);
     kernel_rig_free(c.in);
@@ -210,7 +194,7 @@ static void matmul_of_more_rows_than_a_block_equals_them_one_by_one(void **state
         for (size_t m = 0; m < MANY; m++) {
             args.in = in + m * K;
             be->ops->matmul(be, &args);
-            assert_same_bits(out + m * N, single, N, "row of many");
+            kernel_rig_same_bits(out + m * N, single, N, "row of many");
         }
         kernel_rig_free((void *)weight.data);
         kernel_rig_free(in);
@@ -260,7 +244,7 @@ static void embed_equals_the_dequantised_rows_in_every_format(void **state)
                 for (size_t j = 0; j < dim; j++) {
                     row[j] *= 1.5f;
                 }
-                assert_same_bits(row, out + t * dim, dim, format->name);
+                kernel_rig_same_bits(row, out + t * dim, dim, format->name);
             }
             free(row);
             kernel_rig_free(out);
@@ -282,7 +266,7 @@ static void gather_rows_copies_the_rows_asked_for(void **state)
         be, &(struct gather_rows_args){
                 .out = out, .in = in, .rows = rows, .row_count = 4, .dim = (uint32_t)dim});
     for (size_t i = 0; i < 4; i++) {
-        assert_same_bits(in + rows[i] * dim, out + i * dim, dim, "gathered row");
+        kernel_rig_same_bits(in + rows[i] * dim, out + i * dim, dim, "gathered row");
     }
     kernel_rig_free(in);
     kernel_rig_free(out);
@@ -317,18 +301,18 @@ static void check_rmsnorm(enum isa isa, uint32_t dim)
         double scale = 1 / sqrt(sum / dim + (double)args.epsilon);
         for (size_t i = 0; i < dim; i++) {
             double expected = (double)row[i] * scale * (double)weight[i];
-            assert_near(expected, out[m * dim + i], fabs(expected), 2e-6, "rmsnorm");
+            kernel_rig_near(expected, out[m * dim + i], fabs(expected), 2e-6, "rmsnorm");
         }
         struct rmsnorm_args alone = args;
         alone.in = row;
         alone.out = single;
         alone.row_count = 1;
         be->ops->rmsnorm(be, &alone);
-        assert_same_bits(out + m * dim, single, dim, "rmsnorm of one row");
+        kernel_rig_same_bits(out + m * dim, single, dim, "rmsnorm of one row");
     }
     args.out = in;
     be->ops->rmsnorm(be, &args);
-    assert_same_bits(out, in, count, "rmsnorm in place");
+    kernel_rig_same_bits(out, in, count, "rmsnorm in place");
     kernel_rig_free(in);
     kernel_rig_free(weight);
     kernel_rig_free(out);
@@ -347,93 +331,74 @@ static void rmsnorm_is_right_and_row_invariant(void **state)
     }
 }
 
-static double activation_of(double x, enum activation activation)
-{
-    if (activation == ACTIVATION_SILU) {
-        return x / (1 + exp(-x));
-    }
-    double u = 0.79788456080286535588 * (x + 0.044715 * x * x * x);
-    return 0.5 * x * (1 + tanh(u));
-}
-
-static void check_gated(enum isa isa, uint32_t dim, enum activation activation)
+/* Rows lie far from zero, where the mean of the squares less the square of the mean would have lost
+ * all digits. */
+static void check_layernorm(enum isa isa, uint32_t dim, bool biased)
 {
     uint64_t random = dim;
     size_t count = (size_t)ROWS * dim;
-    float *gate = kernel_rig_floats(&random, count);
-    float *up = kernel_rig_floats(&random, count);
+    float *in = kernel_rig_floats(&random, count);
+    float *weight = kernel_rig_floats(&random, dim);
+    float *bias = kernel_rig_floats(&random, dim);
     float *out = kernel_rig_alloc(count * sizeof *out);
     float *single = kernel_rig_alloc(dim * sizeof *single);
-    struct backend *be = kernel_rig_backend(isa, 2);
-    for (size_t i = 0; i < count; i += 3) {
-        gate[i] *= 40.0f; /* into saturation on both sides */
-    }
-    struct gated_activation_args args = {.out = out,
-                                         .gate = gate,
-                                         .up = up,
-                                         .row_count = ROWS,
-                                         .dim = dim,
-                                         .activation = activation};
-    be->ops->gated_activation(be, &args);
     for (size_t i = 0; i < count; i++) {
-        double expected = activation_of((double)gate[i], activation) * (double)up[i];
-        /* Far below zero the result is tiny and only its absolute size matters. */
-        double scale = fabs(expected) + 0.02 * fabs((double)gate[i] * (double)up[i]);
-        assert_near(expected, out[i], scale, 4e-6, "gated activation");
+        in[i] += (float)(i / dim % 3) * 50.0f;
     }
+    struct layernorm_args args = {.out = out,
+                                  .in = in,
+                                  .weight = weight,
+                                  .bias = biased ? bias : NULL,
+                                  .row_count = ROWS,
+                                  .dim = dim,
+                                  .epsilon = 1e-2f};
+    struct backend *be = kernel_rig_backend(isa, 2);
+    be->ops->layernorm(be, &args);
     for (size_t m = 0; m < ROWS; m++) {
-        struct gated_activation_args alone = args;
-        alone.gate = gate + m * dim;
-        alone.up = up + m * dim;
+        const float *row = in + m * dim;
+        double mean = 0;
+        double squares = 0;
+        for (size_t i = 0; i < dim; i++) {
+            mean += (double)row[i] / dim;
+        }
+        for (size_t i = 0; i < dim; i++) {
+            squares += ((double)row[i] - mean) * ((double)row[i] - mean);
+        }
+        double scale = 1 / sqrt(squares / dim + (double)args.epsilon);
+        for (size_t i = 0; i < dim; i++) {
+            double added = biased ? (double)bias[i] : 0;
+            double expected = ((double)row[i] - mean) * scale * (double)weight[i] + added;
+            double terms = fabs((double)row[i]) + fabs(mean);
+            double magnitude = terms * scale * fabs((double)weight[i]) + fabs(added);
+            kernel_rig_near(expected, out[m * dim + i], magnitude, 4e-6, "layernorm");
+        }
+        struct layernorm_args alone = args;
+        alone.in = row;
         alone.out = single;
         alone.row_count = 1;
-        be->ops->gated_activation(be, &alone);
-        assert_same_bits(out + m * dim, single, dim, "gated activation of one row");
+        be->ops->layernorm(be, &alone);
+        kernel_rig_same_bits(out + m * dim, single, dim, "layernorm of one row");
     }
-    args.out = gate;
-    be->ops->gated_activation(be, &args);
-    assert_same_bits(out, gate, count, "gated activation in place");
-    kernel_rig_free(gate);
-    kernel_rig_free(up);
+    args.out = in;
+    be = kernel_rig_backend(isa, 1);
+    be->ops->layernorm(be, &args);
+    kernel_rig_same_bits(out, in, count, "layernorm in place, by one thread");
+    kernel_rig_free(in);
+    kernel_rig_free(weight);
+    kernel_rig_free(bias);
     kernel_rig_free(out);
     kernel_rig_free(single);
 }
 
-static void gated_activation_is_right_and_row_invariant(void **state)
+static void layernorm_is_right_and_row_invariant(void **state)
 {
     enum isa isas[3];
     uint32_t isa_count = kernel_rig_isas(isas);
     (void)state;
     for (uint32_t i = 0; i < isa_count; i++) {
         for (size_t d = 0; d < DIM_COUNT; d++) {
-            check_gated(isas[i], DIMS[d], ACTIVATION_SILU);
-            check_gated(isas[i], DIMS[d], ACTIVATION_GELU_TANH);
-        }
-    }
-}
-
-static void gated_activation_keeps_nan_and_survives_extremes(void **state)
-{
-    enum isa isas[3];
-    uint32_t isa_count = kernel_rig_isas(isas);
-    (void)state;
-    for (uint32_t i = 0; i < isa_count; i++) {
-        struct backend *be = kernel_rig_backend(isas[i], 1);
-        for (int activation = 0; activation < 2; activation++) {
-            float gate[5] = {NAN, 1e4f, -1e4f, 0.0f, -90.0f};
-            float up[5] = {1, 1, 1, 1, 1};
-            float out[5];
-            be->ops->gated_activation(
-                be, &(struct gated_activation_args){.out = out,
-                                                    .gate = gate,
-                                                    .up = up,
-                                                    .row_count = 1,
-                                                    .dim = 5,
-                                                    .activation = (enum activation)activation});
-            assert_true(isnan(out[0]));
-            assert_true(out[1] == 1e4f);
-            assert_true(fabsf(out[2]) < 1e-30f && fabsf(out[4]) < 1e-30f);
-            assert_true(out[3] == 0.0f);
+            check_layernorm(isas[i], DIMS[d], false);
+            check_layernorm(isas[i], DIMS[d], true);
         }
     }
 }
@@ -474,10 +439,11 @@ static void check_rope(enum isa isa, uint32_t head_dim, uint32_t rotary_dim, enu
             double c = (double)cosines[head / HEADS * pairs + i];
             double s = (double)sines[head / HEADS * pairs + i];
             double scale = fabs((double)old[a]) + fabs((double)old[b]);
-            assert_near((double)old[a] * c - (double)old[b] * s, new[a], scale, 1e-6, "rope");
-            assert_near((double)old[a] * s + (double)old[b] * c, new[b], scale, 1e-6, "rope");
+            kernel_rig_near((double)old[a] * c - (double)old[b] * s, new[a], scale, 1e-6, "rope");
+            kernel_rig_near((double)old[a] * s + (double)old[b] * c, new[b], scale, 1e-6, "rope");
         }
-        assert_same_bits(old + rotary_dim, new + rotary_dim, head_dim - rotary_dim, "rope's rest");
+        kernel_rig_same_bits(old + rotary_dim, new + rotary_dim, head_dim - rotary_dim,
+                             "rope's rest");
     }
     kernel_rig_free(x);
     kernel_rig_free(before);
@@ -568,8 +534,7 @@ int main(void)
         cmocka_unit_test(embed_equals_the_dequantised_rows_in_every_format),
         cmocka_unit_test(gather_rows_copies_the_rows_asked_for),
         cmocka_unit_test(rmsnorm_is_right_and_row_invariant),
-        cmocka_unit_test(gated_activation_is_right_and_row_invariant),
-        cmocka_unit_test(gated_activation_keeps_nan_and_survives_extremes),
+        cmocka_unit_test(layernorm_is_right_and_row_invariant),
         cmocka_unit_test(rope_turns_pairs_of_both_styles),
         cmocka_unit_test(unknown_backend_is_refused_with_the_known_names),
         cmocka_unit_test(thread_count_out_of_range_is_refused),

@@ -289,8 +289,8 @@ static void check_in_place(struct product *product, enum isa isa)
 static void check_product(enum dtype dtype, uint32_t k_count, uint32_t out_dim, enum tensor_use use,
                           uint32_t row_count)
 {
-    enum isa isas[3];
-    uint32_t isa_count = kernel_rig_isas(isas);
+    enum isa isas[KERNEL_RIG_PANEL_ISAS_MAX];
+    uint32_t isa_count = kernel_rig_panel_isas(isas);
     struct product product;
     open_product(&product, dtype, k_count, out_dim, use);
     product.row_count = row_count;
@@ -371,8 +371,8 @@ static void the_largest_integer_sums_do_not_overflow(void **state)
         BLOCK_BYTES = 34
     };
     static const uint8_t CODES[] = {127, 128, 0, 129}; /* 127, -128, 0, -127 */
-    enum isa isas[3];
-    uint32_t isa_count = kernel_rig_isas(isas);
+    enum isa isas[KERNEL_RIG_PANEL_ISAS_MAX];
+    uint32_t isa_count = kernel_rig_panel_isas(isas);
     (void)state;
     for (uint32_t i = 0; i < isa_count * 8; i++) {
         uint64_t random = 1;
@@ -441,8 +441,8 @@ static void a_massive_activation_drowns_no_other_group(void **state)
 static void what_is_not_finite_spoils_its_row_and_no_other(void **state)
 {
     static const float BAD[] = {NAN, -NAN, INFINITY, -INFINITY};
-    enum isa isas[3];
-    uint32_t isa_count = kernel_rig_isas(isas);
+    enum isa isas[KERNEL_RIG_PANEL_ISAS_MAX];
+    uint32_t isa_count = kernel_rig_panel_isas(isas);
     (void)state;
     for (uint32_t i = 0; i < isa_count * 4; i++) {
         struct product product;
@@ -468,8 +468,8 @@ static void what_is_not_finite_spoils_its_row_and_no_other(void **state)
 static void inputs_next_to_nothing_are_nothing(void **state)
 {
     static const float SMALL[] = {0.0f, -0.0f, 0x1p-149f, -0x1p-126f, 0x1p-101f};
-    enum isa isas[3];
-    uint32_t isa_count = kernel_rig_isas(isas);
+    enum isa isas[KERNEL_RIG_PANEL_ISAS_MAX];
+    uint32_t isa_count = kernel_rig_panel_isas(isas);
     (void)state;
     for (uint32_t i = 0; i < isa_count * 5; i++) {
         struct product product;

@@ -79,7 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t byte_count)
         check(&params);
         json_t *messages = NULL;
         if (params.messages != NULL &&
-            chat_messages_normalise(&messages, params.messages, &refusal) == OK) {
+            chat_messages_normalise(&messages, params.messages, &params.style, &refusal) == OK) {
             assert(json_array_size(messages) == json_array_size(params.messages));
             json_decref(messages);
         }

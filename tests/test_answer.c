@@ -185,6 +185,104 @@ static void tokens_of_one_text_are_one_key(void **state)
                                    "\"text_offset\":[0]},\"finish_reason\":null}]}");
 }
 
+/* "Hm.", "Hi", f({"a"), g({}) */
+static const char parsed[] = "Hm.Hif{\"a\"g{}";
+static const struct answer_run runs[] = {
+    {OUTPUT_REASONING, 0, 0, 3}, {OUTPUT_CONTENT, 0, 3, 2}, {OUTPUT_CALL, 0, 5, 1},
+    {OUTPUT_ARGUMENTS, 0, 6, 4}, {OUTPUT_CALL, 1, 10, 1},   {OUTPUT_ARGUMENTS, 1, 11, 2},
+};
+
+static void a_whole_message_has_reasoning_and_calls(void **state)
+{
+    (void)state;
+    set_head(PARAMS_CHAT, false, false);
+    head.id_style = OUTPUT_ID_INDEX;
+    struct answer_piece piece = {.text = parsed,
+                                 .text_bytes = sizeof parsed - 1,
+                                 .runs = runs,
+                                 .run_count = 6,
+                                 .finish_reason = "tool_calls"};
+    struct text_buffer out = buffer();
+    answer_write_whole(&out, &head, &piece, 1, &usage);
+    expect(&out, HEAD("chat.completion") "{\"index\":0,\"message\":{\"role\":\"assistant\","
+                                         "\"content\":\"Hi\",\"reasoning_content\":\"Hm.\","
+                                         "\"tool_calls\":["
+                                         "{\"id\":\"functions.f:0\",\"type\":\"function\","
+                                         "\"function\":{\"name\":\"f\",\"arguments\":"
+                                         "\"{\\\"a\\\"\"}},"
+                                         "{\"id\":\"functions.g:1\",\"type\":\"function\","
+                                         "\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}}],"
+                                         "\"refusal\":null},\"logprobs\":null,"
+                                         "\"finish_reason\":\"tool_calls\"}],\"usage\":" USAGE "}");
+    piece.runs = runs + 2;
+    piece.run_count = 2;
+    out = buffer();
+    answer_write_whole(&out, &head, &piece, 1, &usage);
+    assert_non_null(strstr(out.bytes, "\"content\":null,\"tool_calls\""));
+    text_buffer_release(&out);
+}
+
+/* The delta of a chunk that has one run. */
+static void expect_delta(const struct answer_run *run, const char *delta)
+{
+    struct answer_piece piece = {
+        .text = parsed, .text_bytes = sizeof parsed - 1, .runs = run, .run_count = 1};
+    struct text_buffer out = buffer();
+    answer_write_chunk(&out, &head, &piece, &usage);
+    const char *found = strstr(out.bytes, "\"delta\":");
+    assert_non_null(found);
+    assert_memory_equal(found + 8, delta, strlen(delta));
+    text_buffer_release(&out);
+}
+
+static void a_chunk_has_one_kind_of_delta(void **state)
+{
+    (void)state;
+    set_head(PARAMS_CHAT, false, false);
+    head.id_style = OUTPUT_ID_INDEX;
+    expect_delta(&runs[0], "{\"reasoning_content\":\"Hm.\"}");
+    expect_delta(&runs[1], "{\"content\":\"Hi\"}");
+    expect_delta(&runs[2], "{\"tool_calls\":[{\"index\":0,\"id\":\"functions.f:0\",\"type\":"
+                           "\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]}");
+    expect_delta(&runs[5], "{\"tool_calls\":[{\"index\":1,\"function\":{\"arguments\":"
+                           "\"{}\"}}]}");
+}
+
+/* The id of a call as a chunk says it. */
+static void read_id(uint32_t choice, const struct answer_run *run, char id[64])
+{
+    struct answer_piece piece = {.index = choice,
+                                 .text = parsed,
+                                 .text_bytes = sizeof parsed - 1,
+                                 .runs = run,
+                                 .run_count = 1};
+    struct text_buffer out = buffer();
+    answer_write_chunk(&out, &head, &piece, &usage);
+    const char *at = strstr(strstr(out.bytes, "tool_calls"), "\"id\":\"");
+    assert_non_null(at);
+    snprintf(id, 64, "%.*s", (int)strcspn(at + 6, "\""), at + 6);
+    text_buffer_release(&out);
+}
+
+static void ids_differ_between_calls_and_stay_the_same_for_one(void **state)
+{
+    (void)state;
+    set_head(PARAMS_CHAT, false, false);
+    head.id_seed = 7;
+    char ids[4][64];
+    read_id(0, &runs[2], ids[0]);
+    read_id(0, &runs[4], ids[1]);
+    read_id(1, &runs[2], ids[2]);
+    read_id(0, &runs[2], ids[3]);
+    assert_string_equal(ids[0], ids[3]);
+    assert_string_not_equal(ids[0], ids[1]);
+    assert_string_not_equal(ids[0], ids[2]);
+    assert_int_equal(strlen(ids[0]), strlen("call_") + 24);
+    head.id_style = OUTPUT_ID_NINE;
+    read_id(0, &runs[2], ids[0]);
+    assert_int_equal(strlen(ids[0]), 9);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +291,9 @@ int main(void)
         cmocka_unit_test(chat_logprobs_carry_bytes),
         cmocka_unit_test(token_ids_leave_the_prompt_out),
         cmocka_unit_test(tokens_of_one_text_are_one_key),
+        cmocka_unit_test(a_whole_message_has_reasoning_and_calls),
+        cmocka_unit_test(a_chunk_has_one_kind_of_delta),
+        cmocka_unit_test(ids_differ_between_calls_and_stay_the_same_for_one),
     };
     return cmocka_run_group_tests(tests, open_vocab, close_vocab);
 }

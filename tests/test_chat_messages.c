@@ -4,6 +4,8 @@
 
 #include "server/chat_messages.h"
 
+static struct chat_style style;
+
 /* The normalised messages as compact text with sorted keys, or NULL with the refusal. */
 static char *normalise(const char *messages, struct refusal *refusal)
 {
@@ -12,7 +14,7 @@ static char *normalise(const char *messages, struct refusal *refusal)
     json_t *out = NULL;
     *refusal = (struct refusal){0};
     char *text = NULL;
-    if (chat_messages_normalise(&out, given, refusal) == OK) {
+    if (chat_messages_normalise(&out, given, &style, refusal) == OK) {
         text = json_dumps(out, JSON_COMPACT | JSON_SORT_KEYS);
         json_decref(out);
     }
@@ -90,6 +92,58 @@ static void tool_calls_get_their_arguments_as_objects(void **state)
                    "messages[0].tool_calls");
 }
 
+#define CALL(id) "{\"id\":\"" id "\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\":1}\"}}"
+
+static void a_template_gets_calls_in_the_form_it_wants(void **state)
+{
+    (void)state;
+    style = (struct chat_style){.string_arguments = true, .empty_content = true};
+    expect("[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[" CALL("1") "]}]",
+           "[{\"content\":\"\",\"role\":\"assistant\",\"tool_calls\":[{\"function\":{"
+           "\"arguments\":\"{\\\"a\\\":1}\",\"name\":\"f\"},\"id\":\"1\"}]}]");
+    expect("[{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{\"name\":\"f\","
+           "\"arguments\":{\"a\":1}}}]}]",
+           "[{\"content\":\"\",\"role\":\"assistant\",\"tool_calls\":[{\"function\":{"
+           "\"arguments\":\"{\\\"a\\\":1}\",\"name\":\"f\"}}]}]");
+    style = (struct chat_style){0};
+}
+
+static void a_tool_answers_a_call_that_was_made(void **state)
+{
+    (void)state;
+    expect("[{\"role\":\"tool\",\"content\":\"x\"}]", "[{\"content\":\"x\",\"role\":\"tool\"}]");
+    expect("[{\"role\":\"assistant\",\"tool_calls\":[" CALL(
+               "1") "]},"
+                    "{\"role\":\"tool\",\"tool_call_id\":\"1\",\"content\":\"x\"}]",
+           "[{\"content\":null,\"role\":\"assistant\",\"tool_calls\":[{\"function\":{"
+           "\"arguments\":{\"a\":1},\"name\":\"f\"},\"id\":\"1\"}]},"
+           "{\"content\":\"x\",\"role\":\"tool\",\"tool_call_id\":\"1\"}]");
+    expect_refused("[{\"role\":\"assistant\",\"tool_calls\":[" CALL(
+                       "1") "]},"
+                            "{\"role\":\"tool\",\"tool_call_id\":\"2\",\"content\":\"x\"}]",
+                   "messages[1].tool_call_id");
+    expect_refused("[{\"role\":\"tool\",\"tool_call_id\":5,\"content\":\"x\"}]",
+                   "messages[0].tool_call_id");
+    expect_refused("[{\"role\":\"user\",\"content\":\"\",\"tool_calls\":[" CALL("1") "]}]",
+                   "messages[0].tool_calls");
+    expect_refused("[{\"role\":\"assistant\",\"tool_calls\":[{\"type\":\"x\",\"function\":{"
+                   "\"name\":\"f\"}}]}]",
+                   "messages[0].tool_calls");
+    expect_refused("[{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{\"name\":\"f\","
+                   "\"arguments\":[]}}]}]",
+                   "messages[0].tool_calls");
+}
+
+static void reasoning_has_one_name(void **state)
+{
+    (void)state;
+    expect("[{\"role\":\"assistant\",\"content\":\"a\",\"reasoning\":\"b\"}]",
+           "[{\"content\":\"a\",\"reasoning\":\"b\",\"reasoning_content\":\"b\","
+           "\"role\":\"assistant\"}]");
+    expect_refused("[{\"role\":\"assistant\",\"content\":\"a\",\"reasoning_content\":5}]",
+                   "messages[0].reasoning_content");
+}
+
 static void malformed_messages_are_named_by_their_place(void **state)
 {
     (void)state;
@@ -112,6 +166,9 @@ int main(void)
         cmocka_unit_test(developer_becomes_system),
         cmocka_unit_test(text_parts_are_joined_by_newlines),
         cmocka_unit_test(tool_calls_get_their_arguments_as_objects),
+        cmocka_unit_test(a_template_gets_calls_in_the_form_it_wants),
+        cmocka_unit_test(a_tool_answers_a_call_that_was_made),
+        cmocka_unit_test(reasoning_has_one_name),
         cmocka_unit_test(malformed_messages_are_named_by_their_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/test.h"
 
+#include "engine/rope_params.h"
 #include "tests/support/model_fixture.h"
 
 #include <math.h>
@@ -330,7 +331,7 @@ static void unscaled_angles_fall_by_powers_of_theta(void **state)
                                      .rope_attention_factor = 1.0f}};
     double out[4];
     double magnitude = 0.0;
-    model_rope_frequencies(&model, out, &magnitude);
+    rope_params_frequencies(&model, out, &magnitude);
     assert_close(out[0], 1.0);
     assert_close(out[1], 0.1);
     assert_close(out[2], 0.01);
@@ -348,7 +349,7 @@ static void linear_scaling_divides_every_angle(void **state)
                                      .rope_attention_factor = 1.0f}};
     double out[4];
     double magnitude = 0.0;
-    model_rope_frequencies(&model, out, &magnitude);
+    rope_params_frequencies(&model, out, &magnitude);
     assert_close(out[0], 0.25);
     assert_close(out[3], 0.00025);
     assert_close(magnitude, 1.0);
@@ -383,20 +384,20 @@ static void yarn_keeps_fast_pairs_and_divides_slow_ones(void **state)
     };
     double out[64];
     double magnitude = 0.0;
-    model_rope_frequencies(&model, out, &magnitude);
+    rope_params_frequencies(&model, out, &magnitude);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         assert_close(out[rows[i].pair], rows[i].angle);
     }
     assert_close(magnitude, 1.138629436111989);
 
     model.params.rope_attention_factor = 0.5f;
-    model_rope_frequencies(&model, out, &magnitude);
+    rope_params_frequencies(&model, out, &magnitude);
     assert_close(magnitude, 0.5 * 1.138629436111989);
     model.params.yarn_log_multiplier = 1.0f;
-    model_rope_frequencies(&model, out, &magnitude);
+    rope_params_frequencies(&model, out, &magnitude);
     assert_close(magnitude, 0.5);
     model.params.yarn_extrapolation = 0.0f;
-    model_rope_frequencies(&model, out, &magnitude);
+    rope_params_frequencies(&model, out, &magnitude);
     assert_close(out[0], 0.25);
     assert_close(magnitude, 0.5);
 }
@@ -420,7 +421,7 @@ static void the_rope_factors_of_a_file_divide_their_pairs(void **state)
     double *out = calloc(pairs, sizeof *out);
     assert_non_null(out);
     double magnitude = 0.0;
-    model_rope_frequencies(&fixture.model, out, &magnitude);
+    rope_params_frequencies(&fixture.model, out, &magnitude);
     for (uint32_t i = 0; i < pairs; i++) {
         double plain = pow(fixture.options.rope_theta, -2.0 * i / fixture.options.head_dim);
         assert_close(out[i], plain / (1.0 + i));

@@ -456,14 +456,79 @@ static void tools_reach_the_template_unless_the_choice_is_none(void **state)
     static const char tools[] = "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]";
     char extra[256];
     assert_int_equal(parse(&params, PARAMS_CHAT, tools, &refusal), OK);
-    assert_non_null(params.tools);
+    assert_non_null(params.tools.tools);
     params_release(&params);
     snprintf(extra, sizeof extra, "%s,\"tool_choice\":\"none\"", tools);
     assert_int_equal(parse(&params, PARAMS_CHAT, extra, &refusal), OK);
-    assert_null(params.tools);
+    assert_null(params.tools.tools);
     params_release(&params);
-    expect_refused(PARAMS_CHAT, "\"tools\":[{\"type\":\"function\"}]", "tools");
+    expect_refused(PARAMS_CHAT, "\"tools\":[{\"type\":\"function\"}]", "tools[0].function");
     expect_refused(PARAMS_CHAT, "\"tools\":{}", "tools");
+}
+
+#define TOOL(name) "{\"type\":\"function\",\"function\":{\"name\":\"" name "\"}}"
+
+static void each_tool_is_looked_at(void **state)
+{
+    (void)state;
+    expect_good(PARAMS_CHAT, "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"a_b-c.9\","
+                             "\"description\":\"d\",\"strict\":true,\"parameters\":{}}}]");
+    expect_refused(PARAMS_CHAT, "\"tools\":[5]", "tools");
+    expect_refused(PARAMS_CHAT, "\"tools\":[" TOOL("f") ",{\"type\":\"custom\"}]", "tools[1].type");
+    expect_refused(PARAMS_CHAT, "\"tools\":[" TOOL("") "]", "tools[0].function.name");
+    expect_refused(PARAMS_CHAT, "\"tools\":[" TOOL("a b") "]", "tools[0].function.name");
+    expect_refused(PARAMS_CHAT,
+                   "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\","
+                   "\"parameters\":[]}}]",
+                   "tools[0].function.parameters");
+    char name[LIMIT_TOOL_NAME_BYTES + 2];
+    memset(name, 'a', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    char extra[256];
+    snprintf(extra, sizeof extra,
+             "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"%s\"}}]", name);
+    expect_refused(PARAMS_CHAT, extra, "tools[0].function.name");
+    snprintf(extra, sizeof extra,
+             "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"%s\"}}]", name + 1);
+    expect_good(PARAMS_CHAT, extra);
+}
+
+static void too_many_tools_are_refused(void **state)
+{
+    (void)state;
+    char body[LIMIT_TOOLS * 24 + 512] = "\"tools\":[5";
+    for (size_t i = 0; i < LIMIT_TOOLS; i++) {
+        strncat(body, ",5", sizeof body - strlen(body) - 1);
+    }
+    strncat(body, "]", sizeof body - strlen(body) - 1);
+    expect_refused(PARAMS_CHAT, body, "tools");
+}
+
+static void a_demanded_tool_is_one_of_the_request(void **state)
+{
+    (void)state;
+    struct params params;
+    struct refusal refusal;
+    static const char named[] =
+        "\"tools\":[" TOOL("f") "," TOOL("g") "],\"tool_choice\":" TOOL("g");
+    assert_int_equal(parse(&params, PARAMS_CHAT, named, &refusal), OK);
+    assert_non_null(params.tools.forced_name);
+    params_release(&params);
+    expect_good(PARAMS_CHAT, "\"tools\":[" TOOL("f") "],\"tool_choice\":\"required\"");
+    expect_refused(PARAMS_CHAT,
+                   "\"tools\":[" TOOL("f") "," TOOL("g") "],\"tool_choice\":\"required\"",
+                   "tool_choice");
+    expect_refused(PARAMS_CHAT, "\"tools\":[" TOOL("f") "],\"tool_choice\":" TOOL("h"),
+                   "tool_choice");
+    expect_refused(PARAMS_CHAT, "\"tools\":[" TOOL("f") "],\"tool_choice\":\"sometimes\"",
+                   "tool_choice");
+    expect_refused(PARAMS_CHAT, "\"tools\":[" TOOL("f") "],\"tool_choice\":{\"type\":\"x\"}",
+                   "tool_choice");
+    expect_refused(PARAMS_CHAT,
+                   "\"tools\":[" TOOL("f") "],\"tool_choice\":\"required\","
+                                           "\"add_generation_prompt\":false",
+                   "tool_choice");
+    expect_refused(PARAMS_CHAT, "\"parallel_tool_calls\":1", "parallel_tool_calls");
 }
 
 int main(void)
@@ -487,6 +552,9 @@ int main(void)
         cmocka_unit_test(min_tokens_cannot_exceed_max_tokens),
         cmocka_unit_test(equal_salts_share_and_others_do_not),
         cmocka_unit_test(tools_reach_the_template_unless_the_choice_is_none),
+        cmocka_unit_test(each_tool_is_looked_at),
+        cmocka_unit_test(too_many_tools_are_refused),
+        cmocka_unit_test(a_demanded_tool_is_one_of_the_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

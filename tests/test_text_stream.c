@@ -263,6 +263,24 @@ static void random_texts_agree_with_the_definition(void **state)
     }
 }
 
+static void control_tokens_can_be_marked_for_a_parser(void **state)
+{
+    (void)state;
+    static const char *const stops[] = {"end", "ab", NULL};
+    struct run run;
+    begin(&run, stops, false, false);
+    run.stream.marks_control = true;
+    assert_false(text_stream_feed(&run.stream, 'a', true, &run.out));
+    assert_int_equal(run.out.byte_count, 0); /* may begin a stop string, until the token comes */
+    assert_false(text_stream_feed(&run.stream, end_id, true, &run.out));
+    assert_false(text_stream_feed(&run.stream, 'b', true, &run.out));
+    assert_false(text_stream_feed(&run.stream, 0xE4, true, &run.out));
+    assert_false(text_stream_feed(&run.stream, end_id, true, &run.out));
+    assert_string_equal(run.out.bytes, "a\xFF<|end|>\xFE"
+                                       "b\xEF\xBF\xBD\xFF<|end|>\xFE");
+    end(&run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +296,7 @@ int main(void)
         cmocka_unit_test(stop_strings_of_many_bytes_per_character_are_found),
         cmocka_unit_test(control_tokens_show_only_when_asked_for),
         cmocka_unit_test(random_texts_agree_with_the_definition),
+        cmocka_unit_test(control_tokens_can_be_marked_for_a_parser),
     };
     return cmocka_run_group_tests(tests, open_vocab, close_vocab);
 }

@@ -5,18 +5,15 @@
 #include "engine/formats/gguf.h"
 
 #include "configs/limits.h"
+#include "engine/formats/file_map.h"
 #include "engine/formats/gguf_entries.h"
+#include "engine/formats/gguf_index.h"
 #include "engine/formats/gguf_tensors.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum {
     VERSION_OLDEST = 2, /* version 1 had 32-bit lengths; no published file uses it any more */
@@ -25,77 +22,30 @@ enum {
     ALIGNMENT_MAX = 65536,
 };
 
-static int compare_strings(struct gguf_string a, struct gguf_string b)
-{
-    size_t shared = a.byte_count < b.byte_count ? a.byte_count : b.byte_count;
-    int order = memcmp(a.bytes, b.bytes, shared);
-    return order != 0 ? order : (a.byte_count > b.byte_count) - (a.byte_count < b.byte_count);
-}
-
-static int compare_entry_keys(const void *left, const void *right, void *entries)
-{
-    const struct gguf_entry *all = entries;
-    return compare_strings(all[*(const uint32_t *)left].key, all[*(const uint32_t *)right].key);
-}
-
-static int compare_tensor_names(const void *left, const void *right, void *tensors)
-{
-    const struct gguf_tensor *all = tensors;
-    return compare_strings(all[*(const uint32_t *)left].name, all[*(const uint32_t *)right].name);
-}
-
-/* The numbers 0 .. count - 1 in the order of `compare`; NULL without memory. */
-static uint32_t *make_index(uint64_t count, int (*compare)(const void *, const void *, void *),
-                            void *items)
-{
-    uint32_t *index = calloc(count + 1, sizeof *index);
-    if (index != NULL) {
-        for (uint64_t i = 0; i < count; i++) {
-            index[i] = (uint32_t)i;
-        }
-        qsort_r(index, count, sizeof *index, compare, items);
-    }
-    return index;
-}
-
 static enum status index_entries(const struct gguf_cursor *cursor)
 {
-    struct gguf *file = cursor->file;
-    file->entry_index = make_index(file->entry_count, compare_entry_keys, file->entries);
-    if (file->entry_index == NULL) {
+    const struct gguf_entry *twice = NULL;
+    if (!gguf_index_entries(cursor->file, &twice)) {
         return gguf_cursor_fail(cursor, cursor->at, ERR_MEMORY, "no memory for an index of keys");
     }
-    for (uint64_t i = 1; i < file->entry_count; i++) {
-        const struct gguf_entry *a = &file->entries[file->entry_index[i - 1]];
-        const struct gguf_entry *b = &file->entries[file->entry_index[i]];
-        if (compare_strings(a->key, b->key) == 0) {
-            uint64_t later = a->offset > b->offset ? a->offset : b->offset;
-            return gguf_cursor_fail(cursor, later, ERR_FORMAT, "key %s is given twice",
-                                    gguf_cursor_show(b->key).text);
-        }
-    }
-    return OK;
+    return twice == NULL
+               ? OK
+               : gguf_cursor_fail(cursor, twice->offset, ERR_FORMAT, "key %s is given twice",
+                                  gguf_cursor_show(twice->key).text);
 }
 
 static enum status index_tensors(const struct gguf_cursor *cursor)
 {
-    struct gguf *file = cursor->file;
-    file->tensor_index = make_index(file->tensor_count, compare_tensor_names, file->tensors);
-    if (file->tensor_index == NULL) {
+    const struct gguf_tensor *twice = NULL;
+    if (!gguf_index_tensors(cursor->file, &twice)) {
         return gguf_cursor_fail(cursor, cursor->at, ERR_MEMORY,
                                 "no memory for an index of tensors");
     }
-    for (uint64_t i = 1; i < file->tensor_count; i++) {
-        struct gguf_string a = file->tensors[file->tensor_index[i - 1]].name;
-        struct gguf_string b = file->tensors[file->tensor_index[i]].name;
-        if (compare_strings(a, b) == 0) {
-            const char *later = a.bytes > b.bytes ? a.bytes : b.bytes;
-            return gguf_cursor_fail(cursor, (uint64_t)((const uint8_t *)later - file->bytes),
-                                    ERR_FORMAT, "tensor %s is given twice",
-                                    gguf_cursor_show(b).text);
-        }
-    }
-    return OK;
+    return twice == NULL
+               ? OK
+               : gguf_cursor_fail(
+                     cursor, (uint64_t)((const uint8_t *)twice->name.bytes - cursor->file->bytes),
+                     ERR_FORMAT, "tensor %s is given twice", gguf_cursor_show(twice->name).text);
 }
 
 static enum status read_alignment(struct gguf_cursor *cursor)
@@ -233,7 +183,7 @@ static enum status check_tail(const struct gguf_cursor *cursor, uint64_t end)
 }
 
 /* The end of a long path says more than its start. */
-static void keep_path(struct gguf *file, const char *path)
+void gguf_keep_path(struct gguf *file, const char *path)
 {
     size_t length = strlen(path);
     bool cut = length >= sizeof file->path;
@@ -245,7 +195,7 @@ enum status gguf_parse(struct gguf *out, const uint8_t *bytes, uint64_t byte_cou
                        const char *path, struct error *err)
 {
     *out = (struct gguf){.bytes = bytes, .byte_count = byte_count};
-    keep_path(out, path);
+    gguf_keep_path(out, path);
     struct gguf_cursor cursor = {.file = out, .err = err};
     uint64_t end = 0;
     enum status status = read_head(&cursor);
@@ -268,57 +218,31 @@ enum status gguf_parse(struct gguf *out, const uint8_t *bytes, uint64_t byte_cou
     return status;
 }
 
-/* The whole of an open file, mapped; it must be a regular one. */
-static enum status map_file(int fd, const char *path, const uint8_t **bytes, uint64_t *byte_count,
-                            struct error *err)
-{
-    struct stat info;
-    if (fstat(fd, &info) != 0) {
-        return error_set(err, ERR_IO, "%s: cannot be examined: %s", path, strerror(errno));
-    }
-    if (!S_ISREG(info.st_mode)) {
-        return error_set(err, ERR_INVALID, "%s: a %s, not a regular file", path,
-                         S_ISDIR(info.st_mode)    ? "directory"
-                         : S_ISFIFO(info.st_mode) ? "named pipe"
-                                                  : "device or socket");
-    }
-    *byte_count = (uint64_t)info.st_size;
-    *bytes = (const uint8_t *)"";
-    if (info.st_size == 0) {
-        return OK; /* cannot be mapped; the parser says what is wrong with it */
-    }
-    void *memory = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (memory == MAP_FAILED) {
-        return error_set(err, ERR_IO, "%s: %llu bytes cannot be mapped: %s", path,
-                         (unsigned long long)info.st_size, strerror(errno));
-    }
-    *bytes = memory;
-    return OK;
-}
-
 enum status gguf_open(struct gguf *out, const char *path, struct error *err)
 {
     *out = (struct gguf){0};
-    /* Without O_NONBLOCK, opening a named pipe would wait for its writer. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0) {
-        return error_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: cannot be opened: %s",
-                         path, strerror(errno));
-    }
     const uint8_t *bytes = NULL;
     uint64_t byte_count = 0;
-    enum status status = map_file(fd, path, &bytes, &byte_count, err);
-    close(fd);
+    enum status status = file_map_open(path, &bytes, &byte_count, err);
     if (status != OK) {
         return status;
     }
     status = gguf_parse(out, bytes, byte_count, path, err);
     if (status == OK) {
         out->mapped = true;
-    } else if (byte_count > 0) {
-        munmap((void *)bytes, byte_count);
+    } else {
+        file_map_close(bytes, byte_count);
     }
     return status;
+}
+
+void gguf_let_go(const struct gguf_holding *holding)
+{
+    if (holding->mapped_bytes > 0) {
+        file_map_close(holding->memory, holding->mapped_bytes);
+    } else {
+        free(holding->memory);
+    }
 }
 
 void gguf_close(struct gguf *file)
@@ -334,8 +258,12 @@ void gguf_close(struct gguf *file)
     free(file->tensors);
     free(file->entry_index);
     free(file->tensor_index);
+    for (uint64_t i = 0; i < file->holding_count; i++) {
+        gguf_let_go(&file->holdings[i]);
+    }
+    free(file->holdings);
     if (file->mapped) {
-        munmap((void *)file->bytes, file->byte_count);
+        file_map_close(file->bytes, file->byte_count);
     }
     *file = (struct gguf){0};
 }
@@ -348,7 +276,7 @@ const struct gguf_entry *gguf_find(const struct gguf *file, const char *key)
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
         const struct gguf_entry *entry = &file->entries[file->entry_index[middle]];
-        int order = compare_strings(wanted, entry->key);
+        int order = gguf_index_compare(wanted, entry->key);
         if (order == 0) {
             return entry;
         }
@@ -366,7 +294,7 @@ const struct gguf_tensor *gguf_find_tensor(const struct gguf *file, const char *
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
         const struct gguf_tensor *tensor = &file->tensors[file->tensor_index[middle]];
-        int order = compare_strings(wanted, tensor->name);
+        int order = gguf_index_compare(wanted, tensor->name);
         if (order == 0) {
             return tensor;
         }

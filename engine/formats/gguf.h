@@ -44,10 +44,13 @@ struct gguf_array {
     struct gguf_string *strings; /* [element_count] when type is GGUF_STRING; owned by the gguf */
 };
 
+/* The offset of what lies in no GGUF file: see gguf_builder.h. */
+#define GGUF_NO_OFFSET UINT64_MAX
+
 struct gguf_entry {
     struct gguf_string key;
     enum gguf_type type;
-    uint64_t offset; /* of the value in the file, for messages */
+    uint64_t offset; /* of the value in the file, for messages; or GGUF_NO_OFFSET */
     union {
         uint64_t u; /* unsigned types and bool */
         int64_t i;  /* signed types */
@@ -64,12 +67,18 @@ struct gguf_tensor {
     const char *type_name; /* ggml's name of the stored type, also for unsupported ones */
     bool supported;        /* false: the type is known but nothing here computes with it */
     uint64_t byte_count;
-    uint64_t offset; /* of the data in the file */
+    uint64_t offset; /* of the data in the file, or GGUF_NO_OFFSET */
+};
+
+/* Memory that goes with a gguf made by a builder. */
+struct gguf_holding {
+    void *memory;
+    uint64_t mapped_bytes; /* a mapping of that length; 0: of malloc */
 };
 
 struct gguf {
-    char path[256]; /* for messages */
-    const uint8_t *bytes;
+    char path[256];       /* for messages */
+    const uint8_t *bytes; /* of the whole file; NULL when a builder made it */
     uint64_t byte_count;
     uint32_t version;
     uint32_t alignment;
@@ -80,6 +89,8 @@ struct gguf {
     uint32_t *entry_index;  /* [entry_count] by key: find is a binary search, which no choice */
     uint32_t *tensor_index; /* [tensor_count] by name: of names can make slow */
     bool mapped;            /* gguf_open: bytes are ours to unmap */
+    struct gguf_holding *holdings; /* [holding_count], of a builder; ours to give back */
+    uint64_t holding_count;
 };
 
 /* Parses bytes that stay valid and unchanged while the gguf is used. */
@@ -90,6 +101,10 @@ enum status gguf_parse(struct gguf *out, const uint8_t *bytes, uint64_t byte_cou
 enum status gguf_open(struct gguf *out, const char *path, struct error *err);
 
 void gguf_close(struct gguf *file);
+
+/* For the builder: gives back one holding; notes the path, its end if it is too long. */
+void gguf_let_go(const struct gguf_holding *holding);
+void gguf_keep_path(struct gguf *file, const char *path);
 
 const struct gguf_entry *gguf_find(const struct gguf *file, const char *key);
 const struct gguf_tensor *gguf_find_tensor(const struct gguf *file, const char *name);
@@ -108,6 +123,9 @@ enum status gguf_get_string(const struct gguf *file, const char *key, bool requi
                             struct gguf_string *out, struct error *err);
 enum status gguf_get_array(const struct gguf *file, const char *key, bool required,
                            enum gguf_type type, struct gguf_array *out, struct error *err);
+
+/* "uint32", "string", ... */
+const char *gguf_get_type_name(enum gguf_type type);
 
 /* Element i of a numeric array, whatever its width. i < element_count. The integer ones are not for
  * arrays of floats: gguf_get_array has made sure of the type. */

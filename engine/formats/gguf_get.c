@@ -5,9 +5,10 @@
 #include "engine/formats/gguf_entries.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
-static const char *type_name(enum gguf_type type)
+const char *gguf_get_type_name(enum gguf_type type)
 {
     static const char *const names[] = {
         [GGUF_UINT8] = "uint8",     [GGUF_INT8] = "int8",     [GGUF_UINT16] = "uint16",
@@ -19,6 +20,23 @@ static const char *type_name(enum gguf_type type)
     return names[type];
 }
 
+/* "path: offset N: ", without the offset where there is none. */
+struct place {
+    char text[sizeof((struct gguf *)0)->path + 40];
+};
+
+static struct place place_of(const struct gguf *file, uint64_t offset)
+{
+    struct place place;
+    if (offset == GGUF_NO_OFFSET) {
+        snprintf(place.text, sizeof place.text, "%s: ", file->path);
+    } else {
+        snprintf(place.text, sizeof place.text, "%s: offset %llu: ", file->path,
+                 (unsigned long long)offset);
+    }
+    return place;
+}
+
 /* The entry of a key, or NULL with *status saying whether its absence is an error. */
 static const struct gguf_entry *find_entry(const struct gguf *file, const char *key, bool required,
                                            enum status *status, struct error *err)
@@ -26,8 +44,9 @@ static const struct gguf_entry *find_entry(const struct gguf *file, const char *
     const struct gguf_entry *entry = gguf_find(file, key);
     *status = OK;
     if (entry == NULL && required) {
+        uint64_t offset = file->bytes != NULL ? 24 : GGUF_NO_OFFSET; /* where keys start */
         *status =
-            error_set(err, ERR_FORMAT, "%s: offset %d: key %s is missing", file->path, 24, key);
+            error_set(err, ERR_FORMAT, "%skey %s is missing", place_of(file, offset).text, key);
     }
     return entry;
 }
@@ -35,8 +54,9 @@ static const struct gguf_entry *find_entry(const struct gguf *file, const char *
 static enum status wrong_type(const struct gguf *file, const struct gguf_entry *entry,
                               const char *key, const char *wanted, struct error *err)
 {
-    return error_set(err, ERR_FORMAT, "%s: offset %llu: key %s has type %s, not %s", file->path,
-                     (unsigned long long)entry->offset, key, type_name(entry->type), wanted);
+    return error_set(err, ERR_FORMAT, "%skey %s has type %s, not %s",
+                     place_of(file, entry->offset).text, key, gguf_get_type_name(entry->type),
+                     wanted);
 }
 
 enum status gguf_get_u64(const struct gguf *file, const char *key, bool required, uint64_t min,
@@ -59,9 +79,8 @@ enum status gguf_get_u64(const struct gguf *file, const char *key, bool required
     case GGUF_INT32:
     case GGUF_INT64:
         if (entry->value.i < 0) {
-            return error_set(err, ERR_FORMAT,
-                             "%s: offset %llu: key %s is %lld, limits %llu and %llu", file->path,
-                             (unsigned long long)entry->offset, key, (long long)entry->value.i,
+            return error_set(err, ERR_FORMAT, "%skey %s is %lld, limits %llu and %llu",
+                             place_of(file, entry->offset).text, key, (long long)entry->value.i,
                              (unsigned long long)min, (unsigned long long)max);
         }
         value = (uint64_t)entry->value.i;
@@ -70,10 +89,9 @@ enum status gguf_get_u64(const struct gguf *file, const char *key, bool required
         return wrong_type(file, entry, key, "an integer", err);
     }
     if (value < min || value > max) {
-        return error_set(err, ERR_FORMAT, "%s: offset %llu: key %s is %llu, limits %llu and %llu",
-                         file->path, (unsigned long long)entry->offset, key,
-                         (unsigned long long)value, (unsigned long long)min,
-                         (unsigned long long)max);
+        return error_set(err, ERR_FORMAT, "%skey %s is %llu, limits %llu and %llu",
+                         place_of(file, entry->offset).text, key, (unsigned long long)value,
+                         (unsigned long long)min, (unsigned long long)max);
     }
     *out = value;
     return OK;
@@ -104,9 +122,8 @@ enum status gguf_get_f32(const struct gguf *file, const char *key, bool required
     double value = entry->value.f;
     /* The comparison is written so that a NaN fails it. */
     if (!(value >= (double)min && value <= (double)max) || !isfinite(value)) {
-        return error_set(err, ERR_FORMAT, "%s: offset %llu: key %s is %g, limits %g and %g",
-                         file->path, (unsigned long long)entry->offset, key, value, (double)min,
-                         (double)max);
+        return error_set(err, ERR_FORMAT, "%skey %s is %g, limits %g and %g",
+                         place_of(file, entry->offset).text, key, value, (double)min, (double)max);
     }
     *out = (float)value;
     return OK;
@@ -154,9 +171,9 @@ enum status gguf_get_array(const struct gguf *file, const char *key, bool requir
         return wrong_type(file, entry, key, "array", err);
     }
     if (entry->value.array.type != type) {
-        return error_set(err, ERR_FORMAT, "%s: offset %llu: key %s is an array of %s, not of %s",
-                         file->path, (unsigned long long)entry->offset, key,
-                         type_name(entry->value.array.type), type_name(type));
+        return error_set(err, ERR_FORMAT, "%skey %s is an array of %s, not of %s",
+                         place_of(file, entry->offset).text, key,
+                         gguf_get_type_name(entry->value.array.type), gguf_get_type_name(type));
     }
     *out = entry->value.array;
     return OK;

@@ -317,8 +317,10 @@ static struct tokens next_tokens(const struct call *call, const struct unit *uni
 static void score_range(const struct call *call, const struct unit *unit, uint32_t range,
                         const struct worker_scratch *scratch, uint32_t first, uint32_t end)
 {
-    /* Whole tiles: a score too many in front costs less than a tile that crosses a block. */
-    for (uint32_t t = first / CPU_OPS_TILE * CPU_OPS_TILE; t < end;) {
+    /* In the cache itself whole tiles: a score too many in front costs less than a tile that
+     * crosses a block. Converted tokens may begin anywhere, and what lies before them may be gone. */
+    uint32_t t = reads_directly(call, unit) ? first / CPU_OPS_TILE * CPU_OPS_TILE : first;
+    while (t < end) {
         struct tokens tokens =
             next_tokens(call, unit, call->args->kv->keys, scratch, range, t, end);
         call->attention->ops->scores(&(struct cpu_scores){
@@ -334,6 +336,17 @@ static void score_range(const struct call *call, const struct unit *unit, uint32
         });
         t = tokens.end;
     }
+}
+
+/* A query's scores become weights; gives their sum and highest score. */
+static float soften(const struct call *call, float *scores, uint32_t first, uint32_t end,
+                    float *max)
+{
+    const struct cpu_ops *ops = call->attention->ops;
+    if (call->args->softcap > 0.0f) {
+        ops->scale_cap(scores + first, 1.0f, call->args->softcap, end - first);
+    }
+    return ops->softmax(scores, first, end, max);
 }
 
 /* Adds the values of some tokens to each query that sees them. Queries of one row see the same;
@@ -393,8 +406,8 @@ static void reduce_range(const struct call *call, const struct unit *unit, uint3
         visible_in_range(call, unit, i, range, &seen_first, &seen_end);
         partial.sum[i] = 0.0f;
         if (seen_first < seen_end) {
-            partial.sum[i] = call->attention->ops->softmax(
-                scratch->scores + (size_t)i * SCORES_STRIDE, seen_first, seen_end, &partial.max[i]);
+            partial.sum[i] = soften(call, scratch->scores + (size_t)i * SCORES_STRIDE, seen_first,
+                                    seen_end, &partial.max[i]);
         }
     }
     memset(partial.out, 0, (size_t)unit->query_count * call->dim * sizeof *partial.out);
@@ -439,11 +452,27 @@ static void merge_partial(struct partial state, struct partial next, uint32_t qu
     }
 }
 
+/* Counts the head's sink: a key whose value is zero. */
+static void merge_sink(struct partial state, uint32_t query, uint32_t dim, float sink)
+{
+    float *out = state.out + (size_t)query * dim;
+    float max = state.max[query] > sink ? state.max[query] : sink;
+    float scale = expf(state.max[query] - max);
+    for (uint32_t d = 0; d < dim; d++) {
+        out[d] *= scale;
+    }
+    state.sum[query] = state.sum[query] * scale + expf(sink - max);
+    state.max[query] = max;
+}
+
 static void store_result(const struct call *call, const struct unit *unit, struct partial state)
 {
     uint32_t head_dim = call->args->kv->head_dim;
     for (uint32_t i = 0; i < unit->query_count; i++) {
         size_t head = query_head(call, unit, i);
+        if (call->args->sinks != NULL) {
+            merge_sink(state, i, call->dim, call->args->sinks[head % call->args->head_count]);
+        }
         const float *sum = state.out + (size_t)i * call->dim;
         float *out = call->args->out + head * head_dim;
         float scale = 1.0f / state.sum[i];

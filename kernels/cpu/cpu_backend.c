@@ -148,6 +148,19 @@ static uint32_t end_row(const struct row_loop *loop, uint32_t item)
     return first_row(loop, item) + (left < loop->item_rows ? left : loop->item_rows);
 }
 
+/* The values of an item's rows, for what is done element by element. */
+struct stretch {
+    size_t first;
+    size_t count;
+};
+
+static struct stretch stretch_of(const struct row_loop *loop, uint32_t item, uint32_t dim)
+{
+    uint32_t row_count = end_row(loop, item) - first_row(loop, item);
+    return (struct stretch){.first = (size_t)first_row(loop, item) * dim,
+                            .count = (size_t)row_count * dim};
+}
+
 static void embed_rows(void *context, uint32_t item, uint32_t worker)
 {
     (void)worker;
@@ -189,6 +202,23 @@ static void rmsnorm_rows(void *context, uint32_t item, uint32_t worker)
 static void cpu_rmsnorm(struct backend *be, const struct rmsnorm_args *args)
 {
     for_rows(cpu_of(be), args, args->row_count, args->dim, rmsnorm_rows);
+}
+
+static void layernorm_rows(void *context, uint32_t item, uint32_t worker)
+{
+    (void)worker;
+    const struct row_loop *loop = context;
+    const struct layernorm_args *args = loop->args;
+    for (uint32_t row = first_row(loop, item); row < end_row(loop, item); row++) {
+        size_t base = (size_t)row * args->dim;
+        loop->ops->layernorm(args->out + base, args->in + base, args->weight, args->bias, args->dim,
+                             args->epsilon);
+    }
+}
+
+static void cpu_layernorm(struct backend *be, const struct layernorm_args *args)
+{
+    for_rows(cpu_of(be), args, args->row_count, args->dim, layernorm_rows);
 }
 
 static void cpu_matmul(struct backend *be, const struct matmul_args *args)
@@ -261,23 +291,63 @@ static void cpu_merge(struct backend *be, const struct attention_merge_args *arg
     cpu_attention_merge(args);
 }
 
+static void activate_rows(void *context, uint32_t item, uint32_t worker)
+{
+    (void)worker;
+    const struct row_loop *loop = context;
+    const struct activate_args *args = loop->args;
+    struct stretch values = stretch_of(loop, item, args->dim);
+    loop->ops->activate[args->activation](args->x + values.first, values.count);
+}
+
+static void cpu_activate(struct backend *be, const struct activate_args *args)
+{
+    assert(cpu_of(be)->ops.activate[args->activation] != NULL);
+    for_rows(cpu_of(be), args, args->row_count, args->dim, activate_rows);
+}
+
 static void gated_activation_rows(void *context, uint32_t item, uint32_t worker)
 {
     (void)worker;
     const struct row_loop *loop = context;
     const struct gated_activation_args *args = loop->args;
-    size_t base = (size_t)first_row(loop, item) * args->dim;
-    size_t count = (size_t)(end_row(loop, item) - first_row(loop, item)) * args->dim;
-    if (args->activation == ACTIVATION_SILU) {
-        loop->ops->gated_silu(args->out + base, args->gate + base, args->up + base, count);
-    } else {
-        loop->ops->gated_gelu(args->out + base, args->gate + base, args->up + base, count);
-    }
+    struct stretch values = stretch_of(loop, item, args->dim);
+    loop->ops->gated[args->activation](args->out + values.first, args->gate + values.first,
+                                       args->up + values.first, values.count);
 }
 
 static void cpu_gated_activation(struct backend *be, const struct gated_activation_args *args)
 {
     for_rows(cpu_of(be), args, args->row_count, args->dim, gated_activation_rows);
+}
+
+static void add_scaled_rows(void *context, uint32_t item, uint32_t worker)
+{
+    (void)worker;
+    const struct row_loop *loop = context;
+    const struct add_scaled_args *args = loop->args;
+    struct stretch values = stretch_of(loop, item, args->dim);
+    loop->ops->add_scaled(args->out + values.first, args->a + values.first, args->b + values.first,
+                          args->scale, values.count);
+}
+
+static void cpu_add_scaled(struct backend *be, const struct add_scaled_args *args)
+{
+    for_rows(cpu_of(be), args, args->row_count, args->dim, add_scaled_rows);
+}
+
+static void scale_cap_rows(void *context, uint32_t item, uint32_t worker)
+{
+    (void)worker;
+    const struct row_loop *loop = context;
+    const struct scale_cap_args *args = loop->args;
+    struct stretch values = stretch_of(loop, item, args->dim);
+    loop->ops->scale_cap(args->x + values.first, args->scale, args->cap, values.count);
+}
+
+static void cpu_scale_cap(struct backend *be, const struct scale_cap_args *args)
+{
+    for_rows(cpu_of(be), args, args->row_count, args->dim, scale_cap_rows);
 }
 
 static void cpu_gather_rows(struct backend *be, const struct gather_rows_args *args)
@@ -340,6 +410,7 @@ static void cpu_matmul_experts(struct backend *be, const struct experts_matmul_a
                                .out = args->out + first * out_dim,
                                .in = args->in + first * in_dim,
                                .weight = &args->weights[expert],
+                               .bias = args->bias != NULL ? args->bias + expert * out_dim : NULL,
                                .row_count = end - first,
                            });
         }
@@ -374,12 +445,16 @@ static const struct backend_ops CPU_BACKEND_OPS = {
     .weight_import = cpu_weight_import,
     .embed = cpu_embed,
     .rmsnorm = cpu_rmsnorm,
+    .layernorm = cpu_layernorm,
     .matmul = cpu_matmul,
     .rope = cpu_rope,
     .kv_write = cpu_kv_write,
     .attention = cpu_attention,
     .attention_merge = cpu_merge,
+    .activate = cpu_activate,
     .gated_activation = cpu_gated_activation,
+    .add_scaled = cpu_add_scaled,
+    .scale_cap = cpu_scale_cap,
     .gather_rows = cpu_gather_rows,
     .experts_route = cpu_route_experts,
     .experts_gather = cpu_gather_experts,

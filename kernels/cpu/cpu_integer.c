@@ -85,23 +85,34 @@ uint64_t cpu_integer_packed_bytes(const struct tensor *weight, enum precision pr
     return is_packed(&panels, weight, precision) ? PACKED_BYTES + panel_weight_bytes(&panels) : 0;
 }
 
+static size_t chunk_count_of(const struct panel_weight *panels)
+{
+    return (panels->group_count + PANEL_CHUNK - 1) / PANEL_CHUNK;
+}
+
+/* A block of rows, every one in whole chunks of wide codes. */
+static size_t input_bytes_of(const struct panel_weight *panels)
+{
+    return chunk_count_of(panels) * PANEL_CHUNK * CPU_PANEL_WIDE_BLOCK * (size_t)INPUT_ROWS;
+}
+
+uint64_t cpu_integer_input_bytes(const struct tensor *weight, enum precision precision)
+{
+    struct panel_weight panels;
+    return is_packed(&panels, weight, precision) ? input_bytes_of(&panels) : 0;
+}
+
 static bool is_wide(const struct tensor *weight, enum precision precision)
 {
     return precision == PRECISION_A16 ||
            (precision == PRECISION_AUTO && weight->use == TENSOR_PRODUCT_FINE);
 }
 
-static size_t chunk_count_of(const struct panel_weight *panels)
-{
-    return (panels->group_count + PANEL_CHUNK - 1) / PANEL_CHUNK;
-}
-
 /* The inputs of the widest product so far fit. */
 static enum status reserve_inputs(struct cpu_integer *integer, const struct panel_weight *panels,
                                   struct error *err)
 {
-    size_t byte_count =
-        chunk_count_of(panels) * PANEL_CHUNK * CPU_PANEL_WIDE_BLOCK * (size_t)INPUT_ROWS;
+    size_t byte_count = input_bytes_of(panels);
     if (byte_count <= integer->inputs_bytes) {
         return OK;
     }

@@ -36,4 +36,7 @@ void cpu_integer_run(struct cpu_integer *integer, const struct matmul_args *args
 /* Bytes that importing a weight of this type, shape and use takes; 0: it stays as it is. */
 uint64_t cpu_integer_packed_bytes(const struct tensor *weight, enum precision precision);
 
+/* Bytes of quantised inputs that its products need; of all weights, the most is taken. */
+uint64_t cpu_integer_input_bytes(const struct tensor *weight, enum precision precision);
+
 #endif

@@ -11,6 +11,8 @@
 #include "kernels/cpu/cpu_panel_avx2.h"
 #include "kernels/cpu/cpu_panel_avx512vnni.h"
 #include "kernels/cpu/cpu_panel_scalar.h"
+#include "kernels/cpu/cpu_rows_avx2.h"
+#include "kernels/cpu/cpu_rows_avx512.h"
 
 #include <cpuid.h>
 
@@ -43,8 +45,11 @@ static bool has_avx512vnni(void)
 
 enum isa cpu_ops_isa(enum isa isa_max)
 {
-    if (isa_max >= ISA_AVX512 && has_avx512()) {
+    if (isa_max >= ISA_AVX512 && has_avx512vnni()) {
         return ISA_AVX512;
+    }
+    if (isa_max >= ISA_AVX512_OLD && has_avx512()) {
+        return ISA_AVX512_OLD;
     }
     return isa_max >= ISA_AVX2 && has_avx2() ? ISA_AVX2 : ISA_SCALAR;
 }
@@ -57,14 +62,16 @@ void cpu_ops_select(struct cpu_ops *ops, enum isa isa_max)
     if (isa >= ISA_AVX2) {
         cpu_panel_avx2_fill(ops);
     }
-    if (isa == ISA_AVX512 && has_avx512vnni()) {
+    if (isa >= ISA_AVX512) {
         cpu_panel_avx512vnni_fill(ops);
     }
-    if (isa == ISA_AVX512) {
+    if (isa >= ISA_AVX512_OLD) {
         cpu_matmul_avx512_fill(ops);
         cpu_ops_avx512_fill(ops);
-    } else if (isa == ISA_AVX2) {
+        cpu_rows_avx512_fill(ops);
+    } else if (isa >= ISA_AVX2) {
         cpu_matmul_avx2_fill(ops);
         cpu_ops_avx2_fill(ops);
+        cpu_rows_avx2_fill(ops);
     }
 }

@@ -30,6 +30,12 @@ typedef void (*cpu_ops_dot_fn)(float *sums, const void *const *rows, const float
 
 typedef void (*cpu_ops_store_fn)(void *out, const float *in, size_t value_count);
 
+typedef void (*cpu_ops_activate_fn)(float *x, size_t value_count);
+
+/* out = activation(gate) * up; out may be gate. */
+typedef void (*cpu_ops_gated_fn)(float *out, const float *gate, const float *up,
+                                 size_t value_count);
+
 /* Adds a chunk of products to the running sums of CPU_OPS_TILE weight rows x row_count inputs. */
 struct cpu_accumulate {
     float *lanes; /* [row_count, CPU_OPS_TILE, lane_count]: each output's sum, not yet folded */
@@ -93,8 +99,14 @@ struct cpu_ops {
     void (*rmsnorm)(float *out, const float *in, const float *weight, uint32_t dim, float epsilon);
     void (*rope)(float *head, const float *cos, const float *sin, uint32_t pair_count,
                  enum rope_style style);
-    void (*gated_silu)(float *out, const float *gate, const float *up, size_t value_count);
-    void (*gated_gelu)(float *out, const float *gate, const float *up, size_t value_count);
+    /* bias may be NULL; in all of these out may be an input */
+    void (*layernorm)(float *out, const float *in, const float *weight, const float *bias,
+                      uint32_t dim, float epsilon);
+    cpu_ops_activate_fn activate[ACTIVATION_COUNT]; /* NULL for those that are gated only */
+    cpu_ops_gated_fn gated[ACTIVATION_COUNT];
+    void (*add_scaled)(float *out, const float *a, const float *b, float scale, size_t value_count);
+    /* A value's result does not depend on where it stands in x; cap 0: none. */
+    void (*scale_cap)(float *x, float scale, float cap, size_t value_count);
 };
 
 /* Fills the table with the best this processor can run that is not above the cap. */

@@ -1,10 +1,12 @@
-/* cpu_ops_avx2.c - attention and row loops on eight lanes.
+/* cpu_ops_avx2.c - what attention does on eight lanes.
  *
  * Tails run through the same arithmetic as whole registers, on lanes that are loaded and stored
  * under a mask, so an element's result does not depend on where its row ends. Attention tiles are
  * 4 keys x 2 queries and 2 queries x 32 values: 8 accumulators hide the latency of an FMA.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cpu/cpu_ops_avx2.h"
+
+#include "kernels/cpu/cpu_math_avx2.h"
 
 #include <immintrin.h>
 #include <math.h>
@@ -17,42 +19,9 @@ enum {
     TILE = CPU_OPS_TILE,
 };
 
-/* All bits set in the first `count` lanes. */
-INLINE __m256i first_lanes(size_t count)
-{
-    const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32(count < LANES ? (int)count : LANES), index);
-}
-
 INLINE __m256 load_lanes(const float *in, __m256i mask)
 {
     return _mm256_maskload_ps(in, mask);
-}
-
-/* exp to about 1e-7 relative: 2^n e^r with |r| <= ln 2 / 2 and the series of e^r to r^7. NaN
- * stays NaN: min and max give back their second operand then. Below 2^-126 it is zero. */
-INLINE __m256 exp_of(__m256 x)
-{
-    const __m256 low = _mm256_set1_ps(-87.3f);
-    __m256 clamped = _mm256_max_ps(low, _mm256_min_ps(_mm256_set1_ps(88.7f), x));
-    __m256 n = _mm256_round_ps(_mm256_mul_ps(clamped, _mm256_set1_ps(1.44269504f)),
-                               _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    /* ln 2 in two parts, so that r is exact where it matters. */
-    __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693145751953125f), clamped);
-    r = _mm256_fnmadd_ps(n, _mm256_set1_ps(1.42860677e-6f), r);
-    __m256 sum = _mm256_set1_ps(1.0f / 5040);
-    sum = _mm256_fmadd_ps(sum, r, _mm256_set1_ps(1.0f / 720));
-    sum = _mm256_fmadd_ps(sum, r, _mm256_set1_ps(1.0f / 120));
-    sum = _mm256_fmadd_ps(sum, r, _mm256_set1_ps(1.0f / 24));
-    sum = _mm256_fmadd_ps(sum, r, _mm256_set1_ps(1.0f / 6));
-    sum = _mm256_fmadd_ps(sum, r, _mm256_set1_ps(0.5f));
-    sum = _mm256_fmadd_ps(sum, r, _mm256_set1_ps(1.0f));
-    sum = _mm256_fmadd_ps(sum, r, _mm256_set1_ps(1.0f));
-    /* n reaches 128, one more than an exponent holds: scale by 2^(n - 1), then by 2. */
-    __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(126));
-    __m256 scale = _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));
-    __m256 result = _mm256_mul_ps(_mm256_mul_ps(sum, scale), _mm256_set1_ps(2.0f));
-    return _mm256_andnot_ps(_mm256_cmp_ps(x, low, _CMP_LT_OQ), result);
 }
 
 /* ---- storing keys and values ---- */
@@ -90,7 +59,7 @@ INLINE __m128i round_to_bf16(__m256 values)
         }                                                                                          \
         if (i < value_count) {                                                                     \
             uint8_t rounded[2 * LANES];                                                            \
-            __m256 tail = load_lanes(in + i, first_lanes(value_count - i));                        \
+            __m256 tail = load_lanes(in + i, cpu_math_lanes(value_count - i));                     \
             _mm_storeu_si128((__m128i *)(void *)rounded, round_to_##name(tail));                   \
             memcpy(bytes + 2 * i, rounded, 2 * (value_count - i));                                 \
         }                                                                                          \
@@ -203,8 +172,8 @@ static void scores(const struct cpu_scores *args)
 /* Lanes of tokens first .. end - 1 in the register that begins at t. */
 INLINE __m256i lanes_between(uint32_t t, uint32_t first, uint32_t end)
 {
-    __m256i mask = first_lanes(end - t);
-    return first > t ? _mm256_andnot_si256(first_lanes(first - t), mask) : mask;
+    __m256i mask = cpu_math_lanes(end - t);
+    return first > t ? _mm256_andnot_si256(cpu_math_lanes(first - t), mask) : mask;
 }
 
 INLINE float sum_lanes(__m256 lanes)
@@ -237,7 +206,7 @@ static float softmax(float *scores_row, uint32_t first, uint32_t end, float *max
     __m256 sums = _mm256_setzero_ps();
     for (uint32_t t = begin; t < end; t += LANES) {
         __m256i mask = lanes_between(t, first, end);
-        __m256 weights = exp_of(_mm256_sub_ps(_mm256_loadu_ps(scores_row + t), top));
+        __m256 weights = cpu_math_exp(_mm256_sub_ps(_mm256_loadu_ps(scores_row + t), top));
         _mm256_maskstore_ps(scores_row + t, mask, weights);
         sums = _mm256_add_ps(sums, _mm256_and_ps(weights, _mm256_castsi256_ps(mask)));
     }
@@ -320,97 +289,6 @@ static void weigh(const struct cpu_weigh *args)
     }
 }
 
-/* ---- row by row ---- */
-
-static void rmsnorm(float *out, const float *in, const float *weight, uint32_t dim, float epsilon)
-{
-    __m256 squares[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
-                         _mm256_setzero_ps()};
-    for (uint32_t i = 0, turn = 0; i < dim; i += LANES, turn = (turn + 1) % 4) {
-        __m256 x = load_lanes(in + i, first_lanes(dim - i));
-        squares[turn] = _mm256_fmadd_ps(x, x, squares[turn]);
-    }
-    float sum = sum_lanes(_mm256_add_ps(_mm256_add_ps(squares[0], squares[1]),
-                                        _mm256_add_ps(squares[2], squares[3])));
-    __m256 scale = _mm256_set1_ps(1.0f / sqrtf(sum / (float)dim + epsilon));
-    for (uint32_t i = 0; i < dim; i += LANES) {
-        __m256i mask = first_lanes(dim - i);
-        __m256 x = _mm256_mul_ps(load_lanes(in + i, mask), scale);
-        _mm256_maskstore_ps(out + i, mask, _mm256_mul_ps(x, load_lanes(weight + i, mask)));
-    }
-}
-
-static void rope_halves(float *head, const float *cos, const float *sin, uint32_t pair_count)
-{
-    for (uint32_t i = 0; i < pair_count; i += LANES) {
-        __m256i mask = first_lanes(pair_count - i);
-        __m256 a = load_lanes(head + i, mask);
-        __m256 b = load_lanes(head + pair_count + i, mask);
-        __m256 c = load_lanes(cos + i, mask);
-        __m256 s = load_lanes(sin + i, mask);
-        _mm256_maskstore_ps(head + i, mask, _mm256_fmsub_ps(a, c, _mm256_mul_ps(b, s)));
-        _mm256_maskstore_ps(head + pair_count + i, mask,
-                            _mm256_fmadd_ps(b, c, _mm256_mul_ps(a, s)));
-    }
-}
-
-/* Four pairs (a, b) in a register: even lanes a c - b s, odd lanes b c + a s. */
-static void rope_neighbours(float *head, const float *cos, const float *sin, uint32_t pair_count)
-{
-    const __m256i twice = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
-    for (uint32_t i = 0; i < pair_count; i += LANES / 2) {
-        uint32_t left = pair_count - i < LANES / 2 ? pair_count - i : LANES / 2;
-        __m256i mask = first_lanes((size_t)left * 2);
-        __m256i angle_mask = first_lanes(left);
-        __m256 x = load_lanes(head + (size_t)2 * i, mask);
-        __m256 c = _mm256_permutevar8x32_ps(load_lanes(cos + i, angle_mask), twice);
-        __m256 s = _mm256_permutevar8x32_ps(load_lanes(sin + i, angle_mask), twice);
-        __m256 partners = _mm256_permute_ps(x, 0xb1);
-        _mm256_maskstore_ps(head + (size_t)2 * i, mask,
-                            _mm256_fmaddsub_ps(x, c, _mm256_mul_ps(partners, s)));
-    }
-}
-
-static void rope(float *head, const float *cos, const float *sin, uint32_t pair_count,
-                 enum rope_style style)
-{
-    if (style == ROPE_NEIGHBOURS) {
-        rope_neighbours(head, cos, sin, pair_count);
-    } else {
-        rope_halves(head, cos, sin, pair_count);
-    }
-}
-
-/* x / (1 + exp(-z)) * up */
-INLINE __m256 gate(__m256 x, __m256 z, __m256 up)
-{
-    __m256 one = _mm256_set1_ps(1.0f);
-    __m256 below = _mm256_add_ps(one, exp_of(_mm256_sub_ps(_mm256_setzero_ps(), z)));
-    return _mm256_mul_ps(_mm256_div_ps(x, below), up);
-}
-
-static void gated_silu(float *out, const float *gates, const float *up, size_t value_count)
-{
-    for (size_t i = 0; i < value_count; i += LANES) {
-        __m256i mask = first_lanes(value_count - i);
-        __m256 x = load_lanes(gates + i, mask);
-        _mm256_maskstore_ps(out + i, mask, gate(x, x, load_lanes(up + i, mask)));
-    }
-}
-
-/* x/2 (1 + tanh u) = x / (1 + exp(-2u)), with u = sqrt(2/pi) (x + 0.044715 x^3). */
-static void gated_gelu(float *out, const float *gates, const float *up, size_t value_count)
-{
-    for (size_t i = 0; i < value_count; i += LANES) {
-        __m256i mask = first_lanes(value_count - i);
-        __m256 x = load_lanes(gates + i, mask);
-        __m256 cubic =
-            _mm256_fmadd_ps(_mm256_mul_ps(_mm256_set1_ps(0.044715f), x), x, _mm256_set1_ps(1.0f));
-        __m256 z = _mm256_mul_ps(_mm256_mul_ps(_mm256_set1_ps(1.5957691216f), x), cubic);
-        _mm256_maskstore_ps(out + i, mask, gate(x, z, load_lanes(up + i, mask)));
-    }
-}
-
 void cpu_ops_avx2_fill(struct cpu_ops *ops)
 {
     ops->name = "avx2";
@@ -420,8 +298,4 @@ void cpu_ops_avx2_fill(struct cpu_ops *ops)
     ops->scores = scores;
     ops->softmax = softmax;
     ops->weigh = weigh;
-    ops->rmsnorm = rmsnorm;
-    ops->rope = rope;
-    ops->gated_silu = gated_silu;
-    ops->gated_gelu = gated_gelu;
 }

@@ -1,10 +1,12 @@
-/* cpu_ops_avx512.c - attention and row loops on sixteen lanes.
+/* cpu_ops_avx512.c - what attention does on sixteen lanes.
  *
  * Attention tiles: 4 keys x 6 queries with lanes along the head for the scores, 6 queries x 64
  * values for the weighted sum, 24 accumulators each. Tails are masked, and a masked lane does the
  * same arithmetic as a whole one, so an element's result does not depend on where its row ends.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cpu/cpu_ops_avx512.h"
+
+#include "kernels/cpu/cpu_math_avx512.h"
 
 #include <immintrin.h>
 #include <math.h>
@@ -17,38 +19,12 @@ enum {
     TILE_QUERIES = 6,
 };
 
-INLINE __mmask16 first_lanes(size_t count)
-{
-    return count >= LANES ? (__mmask16)0xffff : (__mmask16)((1u << count) - 1);
-}
-
-/* exp to about 1e-7 relative: 2^n e^r with |r| <= ln 2 / 2 and the series of e^r to r^7, whose
- * rest is 5e-9. NaN stays NaN: min and max give back their second operand then. */
-INLINE __m512 exp_of(__m512 x)
-{
-    x = _mm512_max_ps(_mm512_set1_ps(-200.0f), _mm512_min_ps(_mm512_set1_ps(200.0f), x));
-    __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)),
-                                    _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    /* ln 2 in two parts, so that r is exact where it matters. */
-    __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693145751953125f), x);
-    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(1.42860677e-6f), r);
-    __m512 sum = _mm512_set1_ps(1.0f / 5040);
-    sum = _mm512_fmadd_ps(sum, r, _mm512_set1_ps(1.0f / 720));
-    sum = _mm512_fmadd_ps(sum, r, _mm512_set1_ps(1.0f / 120));
-    sum = _mm512_fmadd_ps(sum, r, _mm512_set1_ps(1.0f / 24));
-    sum = _mm512_fmadd_ps(sum, r, _mm512_set1_ps(1.0f / 6));
-    sum = _mm512_fmadd_ps(sum, r, _mm512_set1_ps(0.5f));
-    sum = _mm512_fmadd_ps(sum, r, _mm512_set1_ps(1.0f));
-    sum = _mm512_fmadd_ps(sum, r, _mm512_set1_ps(1.0f));
-    return _mm512_scalef_ps(sum, n); /* to zero and infinity at the ends */
-}
-
 /* ---- storing keys and values ---- */
 
 static void store_f32(void *out, const float *in, size_t value_count)
 {
     for (size_t i = 0; i < value_count; i += LANES) {
-        __mmask16 mask = first_lanes(value_count - i);
+        __mmask16 mask = cpu_math_lanes(value_count - i);
         _mm512_mask_storeu_ps((uint8_t *)out + 4 * i, mask, _mm512_maskz_loadu_ps(mask, in + i));
     }
 }
@@ -56,7 +32,7 @@ static void store_f32(void *out, const float *in, size_t value_count)
 static void store_f16(void *out, const float *in, size_t value_count)
 {
     for (size_t i = 0; i < value_count; i += LANES) {
-        __mmask16 mask = first_lanes(value_count - i);
+        __mmask16 mask = cpu_math_lanes(value_count - i);
         __m256i bits = _mm512_cvtps_ph(_mm512_maskz_loadu_ps(mask, in + i),
                                        _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
         _mm256_mask_storeu_epi16((uint8_t *)out + 2 * i, mask, bits);
@@ -66,7 +42,7 @@ static void store_f16(void *out, const float *in, size_t value_count)
 static void store_bf16(void *out, const float *in, size_t value_count)
 {
     for (size_t i = 0; i < value_count; i += LANES) {
-        __mmask16 mask = first_lanes(value_count - i);
+        __mmask16 mask = cpu_math_lanes(value_count - i);
         __m512 values = _mm512_maskz_loadu_ps(mask, in + i);
         __m512i bits = _mm512_castps_si512(values);
         __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
@@ -211,7 +187,7 @@ static void scores(const struct cpu_scores *args)
 /* Lanes of tokens first .. end - 1 in the register that begins at t. */
 INLINE __mmask16 lanes_between(uint32_t t, uint32_t first, uint32_t end)
 {
-    __mmask16 mask = first_lanes(end - t);
+    __mmask16 mask = cpu_math_lanes(end - t);
     return first > t ? (__mmask16)(mask & (0xffffu << (first - t))) : mask;
 }
 
@@ -230,7 +206,7 @@ static float softmax(float *scores_row, uint32_t first, uint32_t end, float *max
     for (uint32_t t = begin; t < end; t += LANES) {
         __mmask16 mask = lanes_between(t, first, end);
         __m512 shifted = _mm512_sub_ps(_mm512_loadu_ps(scores_row + t), top);
-        __m512 weights = exp_of(shifted);
+        __m512 weights = cpu_math_exp(shifted);
         _mm512_mask_storeu_ps(scores_row + t, mask, weights);
         sums = _mm512_mask_add_ps(sums, mask, sums, weights);
     }
@@ -313,98 +289,6 @@ static void weigh(const struct cpu_weigh *args)
     }
 }
 
-/* ---- row by row ---- */
-
-static void rmsnorm(float *out, const float *in, const float *weight, uint32_t dim, float epsilon)
-{
-    __m512 squares[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
-                         _mm512_setzero_ps()};
-    for (uint32_t i = 0, turn = 0; i < dim; i += LANES, turn = (turn + 1) % 4) {
-        __m512 x = _mm512_maskz_loadu_ps(first_lanes(dim - i), in + i);
-        squares[turn] = _mm512_fmadd_ps(x, x, squares[turn]);
-    }
-    float sum = _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(squares[0], squares[1]),
-                                                   _mm512_add_ps(squares[2], squares[3])));
-    __m512 scale = _mm512_set1_ps(1.0f / sqrtf(sum / (float)dim + epsilon));
-    for (uint32_t i = 0; i < dim; i += LANES) {
-        __mmask16 mask = first_lanes(dim - i);
-        __m512 x = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, in + i), scale);
-        x = _mm512_mul_ps(x, _mm512_maskz_loadu_ps(mask, weight + i));
-        _mm512_mask_storeu_ps(out + i, mask, x);
-    }
-}
-
-static void rope_halves(float *head, const float *cos, const float *sin, uint32_t pair_count)
-{
-    for (uint32_t i = 0; i < pair_count; i += LANES) {
-        __mmask16 mask = first_lanes(pair_count - i);
-        __m512 a = _mm512_maskz_loadu_ps(mask, head + i);
-        __m512 b = _mm512_maskz_loadu_ps(mask, head + pair_count + i);
-        __m512 c = _mm512_maskz_loadu_ps(mask, cos + i);
-        __m512 s = _mm512_maskz_loadu_ps(mask, sin + i);
-        _mm512_mask_storeu_ps(head + i, mask, _mm512_fmsub_ps(a, c, _mm512_mul_ps(b, s)));
-        _mm512_mask_storeu_ps(head + pair_count + i, mask,
-                              _mm512_fmadd_ps(b, c, _mm512_mul_ps(a, s)));
-    }
-}
-
-/* Eight pairs (a, b) in a register: even lanes a c - b s, odd lanes b c + a s. */
-static void rope_neighbours(float *head, const float *cos, const float *sin, uint32_t pair_count)
-{
-    const __m512i twice = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
-    for (uint32_t i = 0; i < pair_count; i += LANES / 2) {
-        uint32_t left = pair_count - i;
-        __mmask16 mask = first_lanes((size_t)left * 2);
-        __mmask16 angle_mask = left < LANES / 2 ? first_lanes(left) : first_lanes(LANES / 2);
-        __m512 x = _mm512_maskz_loadu_ps(mask, head + (size_t)2 * i);
-        __m512 c = _mm512_permutexvar_ps(twice, _mm512_maskz_loadu_ps(angle_mask, cos + i));
-        __m512 s = _mm512_permutexvar_ps(twice, _mm512_maskz_loadu_ps(angle_mask, sin + i));
-        __m512 partners = _mm512_permute_ps(x, 0xb1);
-        _mm512_mask_storeu_ps(head + (size_t)2 * i, mask,
-                              _mm512_fmaddsub_ps(x, c, _mm512_mul_ps(partners, s)));
-    }
-}
-
-static void rope(float *head, const float *cos, const float *sin, uint32_t pair_count,
-                 enum rope_style style)
-{
-    if (style == ROPE_NEIGHBOURS) {
-        rope_neighbours(head, cos, sin, pair_count);
-    } else {
-        rope_halves(head, cos, sin, pair_count);
-    }
-}
-
-/* x / (1 + exp(-z)) * up */
-INLINE __m512 gate(__m512 x, __m512 z, __m512 up)
-{
-    __m512 one = _mm512_set1_ps(1.0f);
-    __m512 below = _mm512_add_ps(one, exp_of(_mm512_sub_ps(_mm512_setzero_ps(), z)));
-    return _mm512_mul_ps(_mm512_div_ps(x, below), up);
-}
-
-static void gated_silu(float *out, const float *gates, const float *up, size_t value_count)
-{
-    for (size_t i = 0; i < value_count; i += LANES) {
-        __mmask16 mask = first_lanes(value_count - i);
-        __m512 x = _mm512_maskz_loadu_ps(mask, gates + i);
-        _mm512_mask_storeu_ps(out + i, mask, gate(x, x, _mm512_maskz_loadu_ps(mask, up + i)));
-    }
-}
-
-/* x/2 (1 + tanh u) = x / (1 + exp(-2u)), with u = sqrt(2/pi) (x + 0.044715 x^3). */
-static void gated_gelu(float *out, const float *gates, const float *up, size_t value_count)
-{
-    for (size_t i = 0; i < value_count; i += LANES) {
-        __mmask16 mask = first_lanes(value_count - i);
-        __m512 x = _mm512_maskz_loadu_ps(mask, gates + i);
-        __m512 cubic =
-            _mm512_fmadd_ps(_mm512_mul_ps(_mm512_set1_ps(0.044715f), x), x, _mm512_set1_ps(1.0f));
-        __m512 z = _mm512_mul_ps(_mm512_mul_ps(_mm512_set1_ps(1.5957691216f), x), cubic);
-        _mm512_mask_storeu_ps(out + i, mask, gate(x, z, _mm512_maskz_loadu_ps(mask, up + i)));
-    }
-}
-
 void cpu_ops_avx512_fill(struct cpu_ops *ops)
 {
     ops->name = "avx512";
@@ -414,8 +298,4 @@ void cpu_ops_avx512_fill(struct cpu_ops *ops)
     ops->scores = scores;
     ops->softmax = softmax;
     ops->weigh = weigh;
-    ops->rmsnorm = rmsnorm;
-    ops->rope = rope;
-    ops->gated_silu = gated_silu;
-    ops->gated_gelu = gated_gelu;
 }

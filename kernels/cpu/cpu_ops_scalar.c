@@ -159,20 +159,93 @@ static void rope(float *head, const float *cos, const float *sin, uint32_t pair_
     }
 }
 
-static void gated_silu(float *out, const float *gate, const float *up, size_t value_count)
+static void layernorm(float *out, const float *in, const float *weight, const float *bias,
+                      uint32_t dim, float epsilon)
 {
-    for (size_t i = 0; i < value_count; i++) {
-        out[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
+    float sum = 0.0f;
+    for (uint32_t i = 0; i < dim; i++) {
+        sum += in[i];
+    }
+    float mean = sum / (float)dim;
+    float squares = 0.0f;
+    for (uint32_t i = 0; i < dim; i++) {
+        squares += (in[i] - mean) * (in[i] - mean);
+    }
+    float scale = 1.0f / sqrtf(squares / (float)dim + epsilon);
+    for (uint32_t i = 0; i < dim; i++) {
+        float value = (in[i] - mean) * scale * weight[i];
+        out[i] = bias != NULL ? value + bias[i] : value;
     }
 }
 
-/* x/2 (1 + tanh u) = x / (1 + exp(-2u)), with u = sqrt(2/pi) (x + 0.044715 x^3). */
-static void gated_gelu(float *out, const float *gate, const float *up, size_t value_count)
+static void add_scaled(float *out, const float *a, const float *b, float scale, size_t value_count)
 {
     for (size_t i = 0; i < value_count; i++) {
-        float x = gate[i];
-        float u = 0.7978845608f * x * (1.0f + 0.044715f * x * x);
-        out[i] = x / (1.0f + expf(-2.0f * u)) * up[i];
+        out[i] = a[i] + scale * b[i];
+    }
+}
+
+static void scale_cap(float *x, float scale, float cap, size_t value_count)
+{
+    for (size_t i = 0; i < value_count; i++) {
+        float scaled = x[i] * scale;
+        x[i] = cap > 0.0f ? cap * tanhf(scaled / cap) : scaled;
+    }
+}
+
+/* ---- activations ---- */
+
+static float silu(float x)
+{
+    return x / (1.0f + expf(-x));
+}
+
+/* x/2 (1 + tanh u) = x / (1 + exp(-2u)), with u = sqrt(2/pi) (x + 0.044715 x^3). */
+static float gelu_tanh(float x)
+{
+    float u = 0.7978845608f * x * (1.0f + 0.044715f * x * x);
+    return x / (1.0f + expf(-2.0f * u));
+}
+
+/* 1 + erf(y) = erfc(-y), which keeps its digits where erf is near -1. */
+static float gelu(float x)
+{
+    return 0.5f * x * erfcf(-0.7071067812f * x);
+}
+
+static float relu(float x)
+{
+    return x < 0.0f ? 0.0f : x;
+}
+
+#define ACTIVATE(name)                                                                             \
+    static void activate_##name(float *x, size_t value_count)                                      \
+    {                                                                                              \
+        for (size_t i = 0; i < value_count; i++) {                                                 \
+            x[i] = name(x[i]);                                                                     \
+        }                                                                                          \
+    }                                                                                              \
+                                                                                                   \
+    static void gated_##name(float *out, const float *gate, const float *up, size_t value_count)   \
+    {                                                                                              \
+        for (size_t i = 0; i < value_count; i++) {                                                 \
+            out[i] = name(gate[i]) * up[i];                                                        \
+        }                                                                                          \
+    }
+
+ACTIVATE(silu)
+ACTIVATE(gelu_tanh)
+ACTIVATE(gelu)
+ACTIVATE(relu)
+
+static void gated_swiglu_clamped(float *out, const float *gate, const float *up, size_t value_count)
+{
+    const float limit = 7.0f;
+    for (size_t i = 0; i < value_count; i++) {
+        float x = gate[i] > limit ? limit : gate[i];
+        float y = up[i] > limit ? limit : up[i];
+        y = y < -limit ? -limit : y;
+        out[i] = x / (1.0f + expf(-1.702f * x)) * (y + 1.0f);
     }
 }
 
@@ -198,8 +271,18 @@ void cpu_ops_scalar_fill(struct cpu_ops *ops)
         .weigh = weigh,
         .rmsnorm = rmsnorm,
         .rope = rope,
-        .gated_silu = gated_silu,
-        .gated_gelu = gated_gelu,
+        .layernorm = layernorm,
+        .activate = {[ACTIVATION_SILU] = activate_silu,
+                     [ACTIVATION_GELU_TANH] = activate_gelu_tanh,
+                     [ACTIVATION_GELU] = activate_gelu,
+                     [ACTIVATION_RELU] = activate_relu},
+        .gated = {[ACTIVATION_SILU] = gated_silu,
+                  [ACTIVATION_GELU_TANH] = gated_gelu_tanh,
+                  [ACTIVATION_GELU] = gated_gelu,
+                  [ACTIVATION_RELU] = gated_relu,
+                  [ACTIVATION_SWIGLU_CLAMPED] = gated_swiglu_clamped},
+        .add_scaled = add_scaled,
+        .scale_cap = scale_cap,
     };
     memcpy(ops->dot, DOTS, sizeof ops->dot);
     for (int dtype = 0; dtype < DTYPE_COUNT; dtype++) {

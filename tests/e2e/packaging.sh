@@ -100,6 +100,41 @@ completion_offers_choices()
         [ -z "$(complete_words --model "")" ]
 }
 
+commands_of_help()
+{
+    "$sluiced" --help | sed -n '1,/^Commands/d; s/^  \([a-z]*\) .*/\1/p'
+}
+
+flags_of_command()
+{
+    "$sluiced" "$1" --help | sed -n 's/^  \(--[a-z-]*\).*/\1/p'
+}
+
+manual_explains_every_command()
+{
+    local command flag page
+    page=$(sed 's/\\f[BIR]//g; s/\\-/-/g' "$work/root/usr/local/share/man/man8/sluiced.8" |
+        sed -n '/^\.SH COMMANDS/,/^\.SH SIGNALS/p')
+    [ -n "$(commands_of_help)" ] || return 1
+    for command in $(commands_of_help); do
+        grep -qx -e ".SS $command" <<<"$page" || { echo "$command"; return 1; }
+        for flag in $(flags_of_command "$command"); do
+            sed -n "/^.SS $command\$/,/^.S/p" <<<"$page" | grep -qE -e "^$flag( |\$)" || { echo "$command $flag"; return 1; }
+        done
+    done
+}
+
+completion_knows_the_commands()
+{
+    local command
+    diff <(commands_of_help | sort) <(complete_words "" | grep -v '^-' | sort) || return 1
+    diff <(echo render) <(complete_words re) || return 1
+    for command in $(commands_of_help); do
+        diff <({ flags_of_command "$command"; echo --help; } | sort) <(complete_words "$command" - | sort) || return 1
+    done
+    [ -z "$(complete_words render --template "")" ]
+}
+
 install_there()
 {
     DESTDIR=$work/root configs/install.sh "$1" "$out"
@@ -175,6 +210,8 @@ check manual_names_every_option
 check_with groff manual_is_well_formed
 check completion_offers_every_option
 check completion_offers_choices
+check manual_explains_every_command
+check completion_knows_the_commands
 check paths_follow_the_prefix
 check settings_of_the_owner_survive
 check_with systemd-analyze unit_is_valid

@@ -7,13 +7,15 @@ import sys
 import traceback
 
 import cancel_tests
+import command_tests
 import http_tests
 import life_tests
 import openai_tests
 import shape_tests
+import tool_tests
 from daemon import Settings, Skipped
 
-MODULES = [shape_tests, openai_tests, http_tests, cancel_tests, life_tests]
+MODULES = [shape_tests, openai_tests, http_tests, cancel_tests, life_tests, command_tests, tool_tests]
 
 
 def main():

@@ -3,8 +3,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/load/compare.h"
 
+#include "configs/option_table.h"
 #include "tests/load/exit_code.h"
-#include "tests/load/option_table.h"
 
 #include <math.h>
 #include <stddef.h>

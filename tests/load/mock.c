@@ -4,10 +4,10 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/load/mock.h"
 
+#include "configs/option_table.h"
 #include "tests/load/bounds.h"
 #include "tests/load/exit_code.h"
 #include "tests/load/mock_answer.h"
-#include "tests/load/option_table.h"
 #include "tests/load/ticks.h"
 #include "tests/load/timers.h"
 

@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/load/settings.h"
 
+#include "configs/option_table.h"
 #include "tests/load/bounds.h"
-#include "tests/load/option_table.h"
 
 #include <stddef.h>
 #include <stdio.h>

@@ -109,6 +109,13 @@ static void fake_rmsnorm(struct backend *be, const struct rmsnorm_args *args)
     }
 }
 
+static void fake_layernorm(struct backend *be, const struct layernorm_args *args)
+{
+    fake_rmsnorm(
+        be, &(struct rmsnorm_args){
+                .out = args->out, .in = args->in, .row_count = args->row_count, .dim = args->dim});
+}
+
 static void fake_matmul(struct backend *be, const struct matmul_args *args)
 {
     fake_of(be);
@@ -245,12 +252,35 @@ static void fake_attention_merge(struct backend *be, const struct attention_merg
     }
 }
 
+static void fake_activate(struct backend *be, const struct activate_args *args)
+{
+    fake_of(be);
+    for (size_t i = 0; i < (size_t)args->row_count * args->dim; i++) {
+        args->x[i] = wrap(whole(args->x[i]) * 2 + args->activation);
+    }
+}
+
 static void fake_gated_activation(struct backend *be, const struct gated_activation_args *args)
 {
     fake_of(be);
     for (size_t i = 0; i < (size_t)args->row_count * args->dim; i++) {
         args->out[i] = wrap(whole(args->gate[i]) * 2 + whole(args->up[i]) + args->activation);
     }
+}
+
+/* Scales are fractions, which whole numbers cannot show. */
+static void fake_add_scaled(struct backend *be, const struct add_scaled_args *args)
+{
+    fake_of(be);
+    for (size_t i = 0; i < (size_t)args->row_count * args->dim; i++) {
+        args->out[i] = wrap(whole(args->a[i]) + whole(args->b[i]));
+    }
+}
+
+static void fake_scale_cap(struct backend *be, const struct scale_cap_args *args)
+{
+    fake_of(be);
+    assert(args->scale != 0.0f && args->cap >= 0.0f);
 }
 
 static void fake_gather_rows(struct backend *be, const struct gather_rows_args *args)
@@ -358,7 +388,8 @@ static void fake_experts_combine(struct backend *be, const struct experts_combin
                    whole(args->in[(size_t)routes->places[choice] * args->dim + i % args->dim]);
         }
         if (args->shared != NULL) {
-            sum += whole(args->shared_gate[row]) * whole(args->shared[i]);
+            uint64_t share = args->shared_gate != NULL ? whole(args->shared_gate[row]) : 1;
+            sum += share * whole(args->shared[i]);
         }
         args->out[i] = wrap(sum);
     }
@@ -376,12 +407,16 @@ static const struct backend_ops fake_ops = {
     .weight_import = fake_weight_import,
     .embed = fake_embed,
     .rmsnorm = fake_rmsnorm,
+    .layernorm = fake_layernorm,
     .matmul = fake_matmul,
     .rope = fake_rope,
     .kv_write = fake_kv_write,
     .attention = fake_attention,
     .attention_merge = fake_attention_merge,
+    .activate = fake_activate,
     .gated_activation = fake_gated_activation,
+    .add_scaled = fake_add_scaled,
+    .scale_cap = fake_scale_cap,
     .gather_rows = fake_gather_rows,
     .experts_route = fake_experts_route,
     .experts_gather = fake_experts_gather,

@@ -6,6 +6,8 @@
 
 #include "kernels/quant.h"
 
+#include <math.h>
+
 enum {
     FENCE_BYTES = 128
 };
@@ -32,6 +34,15 @@ uint32_t kernel_rig_isas(enum isa isas[3])
         }
     }
     assert_true(count > 0);
+    return count;
+}
+
+uint32_t kernel_rig_panel_isas(enum isa isas[KERNEL_RIG_PANEL_ISAS_MAX])
+{
+    uint32_t count = kernel_rig_isas(isas);
+    if (strcmp(backend_isa_name(ISA_AVX512_OLD), "avx512") == 0) {
+        isas[count++] = ISA_AVX512_OLD;
+    }
     return count;
 }
 
@@ -139,4 +150,18 @@ void *kernel_rig_weights(uint64_t *state, enum dtype dtype, size_t value_count)
     quant_format_get(dtype)->quantize(weights, floats, value_count);
     kernel_rig_free(floats);
     return weights;
+}
+
+void kernel_rig_near(double expected, float value, double scale, double tolerance, const char *what)
+{
+    if (!(fabs(expected - (double)value) <= tolerance * scale + 1e-7)) {
+        fail_msg("%s: %.9g instead of %.9g (scale %.3g)", what, (double)value, expected, scale);
+    }
+}
+
+void kernel_rig_same_bits(const float *a, const float *b, size_t count, const char *what)
+{
+    if (memcmp(a, b, count * sizeof *a) != 0) {
+        fail_msg("%s: not the same bits", what);
+    }
 }

@@ -12,6 +12,13 @@
 uint32_t kernel_rig_isas(enum isa isas[3]);
 
 enum {
+    KERNEL_RIG_PANEL_ISAS_MAX = 4
+};
+
+/* The same for what may run integer products: also AVX-512 without VNNI, where there is any. */
+uint32_t kernel_rig_panel_isas(enum isa isas[KERNEL_RIG_PANEL_ISAS_MAX]);
+
+enum {
     KERNEL_RIG_THREADS_MAX = 3
 };
 
@@ -38,5 +45,11 @@ float *kernel_rig_floats(uint64_t *state, size_t count);
 /* Random weights of a dtype in guarded memory: quantised from random floats, so that every code
  * and scale of the format appears. */
 void *kernel_rig_weights(uint64_t *state, enum dtype dtype, size_t value_count);
+
+/* Fails unless the value is near to the expected one, to float rounding: `scale` is the sum of
+ * magnitudes that went into it. */
+void kernel_rig_near(double expected, float value, double scale, double tolerance,
+                     const char *what);
+void kernel_rig_same_bits(const float *a, const float *b, size_t count, const char *what);
 
 #endif

@@ -1,7 +1,7 @@
 /* option_table.c - every value passes through one setter, so every message has the same form:
  * option, value, limit.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "tests/load/option_table.h"
+#include "configs/option_table.h"
 
 #include <errno.h>
 #include <math.h>
@@ -177,6 +177,8 @@ static const char *kind_word(const struct option_row *row)
         return " X";
     case OPTION_TEXT:
         return " TEXT";
+    case OPTION_FILE:
+        return " FILE";
     case OPTION_CHOICE:
         return " WORD";
     default:

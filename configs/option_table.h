@@ -1,8 +1,8 @@
 /* option_table.h - command lines described by a table: reading, checking and explaining them is
  * the same code for every subcommand.
  * SPDX-License-Identifier: Apache-2.0 */
-#ifndef TESTS_LOAD_OPTION_TABLE_H
-#define TESTS_LOAD_OPTION_TABLE_H
+#ifndef CONFIGS_OPTION_TABLE_H
+#define CONFIGS_OPTION_TABLE_H
 
 #include "configs/error.h"
 
@@ -13,6 +13,7 @@
 enum option_kind {
     OPTION_HEADING, /* only in the help: starts a section */
     OPTION_TEXT,    /* const char *; "" where nothing was said */
+    OPTION_FILE,    /* likewise, a path */
     OPTION_CHOICE,  /* const char *, one of "a|b|c" */
     OPTION_COUNT,   /* uint64_t */
     OPTION_REAL,    /* double */

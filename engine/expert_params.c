@@ -1,0 +1,104 @@
+/* expert_params.c - lengths may be told by several keys, and keys of other families' routers are
+ * refused: a router that is not ours would choose other experts. SPDX-License-Identifier: Apache-2.0 */
+#include "engine/expert_params.h"
+
+#include "configs/limits.h"
+
+static enum status read_dense_ffn(const struct params_reader *reader, struct model_params *params,
+                                  struct error *err)
+{
+    uint32_t expert_count = 0;
+    uint32_t used_count = 0;
+    enum status status =
+        params_reader_u32(reader, "expert_count", false, 0, UINT32_MAX, &expert_count, err);
+    if (status == OK) {
+        status = params_reader_u32(reader, "expert_used_count", false, 0, expert_count, &used_count,
+                                   err);
+    }
+    if (status == OK && expert_count > 0) {
+        return error_set(err, ERR_UNSUPPORTED,
+                         "%s: %s.expert_count is %u; mixtures of experts are not supported",
+                         reader->file->path, reader->architecture, expert_count);
+    }
+    if (status == OK) {
+        status = params_reader_u32(reader, "feed_forward_length", true, 1, LIMIT_MODEL_DIM,
+                                   &params->ffn_dim, err);
+    }
+    return status;
+}
+
+/* A file without lengths of its own for the experts has cut one dense ffn into those a row uses. */
+static enum status read_experts(const struct params_reader *reader, struct model_params *params,
+                                struct error *err)
+{
+    enum status status = params_reader_u32(reader, "expert_count", true, 1, LIMIT_MODEL_EXPERTS,
+                                           &params->expert_count, err);
+    uint32_t used_max = params->expert_count < LIMIT_MODEL_EXPERTS_USED ? params->expert_count
+                                                                        : LIMIT_MODEL_EXPERTS_USED;
+    if (status == OK) {
+        status = params_reader_u32(reader, "expert_used_count", true, 1, used_max,
+                                   &params->expert_used_count, err);
+    }
+    uint32_t dense_dim = 0;
+    if (status == OK) {
+        status = params_reader_u32(reader, "feed_forward_length", false, 1, LIMIT_MODEL_DIM,
+                                   &dense_dim, err);
+    }
+    if (status != OK) {
+        return status;
+    }
+    params->expert_ffn_dim = dense_dim / params->expert_used_count;
+    return params_reader_u32(reader, "expert_feed_forward_length", params->expert_ffn_dim == 0, 1,
+                             LIMIT_MODEL_DIM, &params->expert_ffn_dim, err);
+}
+
+/* Keys by which other families route otherwise: whoever writes them here means it. */
+static enum status refuse_other_routing(const struct params_reader *reader, struct error *err)
+{
+    static const struct {
+        const char *suffix;
+        uint32_t max;
+    } rows[] = {
+        {"expert_gating_func", 1}, /* 1: softmax */
+        {"expert_group_count", 1},
+        {"leading_dense_block_count", 0},
+    };
+    enum status status = OK;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0] && status == OK; i++) {
+        uint32_t ignored = 0;
+        status = params_reader_u32(reader, rows[i].suffix, false, 0, rows[i].max, &ignored, err);
+    }
+    float scale = 1.0f;
+    return status == OK ? params_reader_f32(reader, "expert_weights_scale", 1.0f, 1.0f, &scale, err)
+                        : status;
+}
+
+static enum status read_shared_expert(const struct params_reader *reader,
+                                      struct model_params *params, struct error *err)
+{
+    uint32_t dense_dim = 0;
+    enum status status = params_reader_u32(reader, "feed_forward_length", false, 1, LIMIT_MODEL_DIM,
+                                           &dense_dim, err);
+    params->shared_ffn_dim = dense_dim;
+    if (status == OK) {
+        status = params_reader_u32(reader, "expert_shared_feed_forward_length", dense_dim == 0, 1,
+                                   LIMIT_MODEL_DIM, &params->shared_ffn_dim, err);
+    }
+    return status;
+}
+
+enum status expert_params_read(const struct params_reader *reader, const struct family *family,
+                               struct model_params *params, struct error *err)
+{
+    if (!family->experts) {
+        return read_dense_ffn(reader, params, err);
+    }
+    enum status status = read_experts(reader, params, err);
+    if (status == OK) {
+        status = refuse_other_routing(reader, err);
+    }
+    if (status == OK && family->shared_expert) {
+        status = read_shared_expert(reader, params, err);
+    }
+    return status;
+}

@@ -1,0 +1,43 @@
+/* forward_state.h - the forward pass's own state, shared by the files that make up one step.
+ *
+ * Thread: engine. SPDX-License-Identifier: Apache-2.0 */
+#ifndef ENGINE_FORWARD_STATE_H
+#define ENGINE_FORWARD_STATE_H
+
+#include "engine/forward.h"
+#include "kernels/workspace.h"
+
+struct forward {
+    const struct model *model;
+    struct backend *be;
+    struct kv_store *store;
+    struct forward_options options;
+
+    struct workspace workspace;  /* holds what follows, down to `logits`, of the step that runs */
+    float *hidden;               /* [rows, dim] the residual stream */
+    float *normed;               /* [rows, dim] */
+    float *q;                    /* [rows, head_count, head_dim] */
+    float *k;                    /* [rows, kv_head_count, head_dim] */
+    float *v;                    /* the same shape */
+    float *attended;             /* as q */
+    float *gate;                 /* [rows, ffn_dim], or as wide as all experts of a row */
+    float *up;                   /* the same shape */
+    float *cos;                  /* [rows, rotary_dim / 2] */
+    float *sin;                  /* [rows, rotary_dim / 2] */
+    float *scores;               /* [rows, expert_count]; from here on, empty in a dense model */
+    float *routing;              /* the arrays of a struct expert_routes */
+    float *routed;               /* [rows * used, dim] in and out of experts */
+    float *shared;               /* [rows, dim] out of the shared expert */
+    float *shared_share;         /* [rows] */
+    float *logits;               /* [logits rows, vocab] */
+    struct expert_routes routes; /* in `routing`, for all layers in turn */
+
+    double *frequencies; /* on the host: [rotary_dim / 2] */
+    double magnitude;    /* of cos and sin */
+    float *host_cos;
+    float *host_sin;
+    float *host_logits;
+    struct attention_span *spans; /* [span_count_max] */
+};
+
+#endif

@@ -1,0 +1,22 @@
+/* rope_params.h - rotary embedding: what a file says of it, and the angles that follow.
+ *
+ * Thread: any. SPDX-License-Identifier: Apache-2.0 */
+#ifndef ENGINE_ROPE_PARAMS_H
+#define ENGINE_ROPE_PARAMS_H
+
+#include "engine/model.h"
+#include "engine/params_reader.h"
+
+/* Needs the sizes of heads and context. */
+enum status rope_params_read(const struct params_reader *reader, struct model_params *params,
+                             struct error *err);
+
+/* Of a model whose tensors are bound: refuses factors that would make angles infinite or NaN. */
+enum status rope_params_check_factors(const struct model *model, const struct gguf *file,
+                                      struct error *err);
+
+/* The angle per position of each rotary pair, scaling applied, and the factor on cos and sin
+ * (YaRN). out: [rotary_dim / 2]. */
+void rope_params_frequencies(const struct model *model, double *out, double *magnitude);
+
+#endif

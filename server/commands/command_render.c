@@ -1,0 +1,118 @@
+/* command_render.c - a chat template on a context from a file, by the path that a request takes: the
+ * same checks of messages, the same names, the same budgets.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "server/commands/command.h"
+
+#include "configs/limits.h"
+#include "server/chat_prompt.h"
+#include "server/commands/command_input.h"
+#include "server/json_fields.h"
+
+struct render_options {
+    const char *template_path;
+    const char *context_path;
+};
+
+/* clang-format off */
+static const struct option_row rows[] = {
+    {OPTION_HEADING, "Options", 0, "", 0, 0, "", ""},
+    {OPTION_FILE, "template", offsetof(struct render_options, template_path), "", 0, 0, "",
+     "file with the Jinja chat template"},
+    {OPTION_FILE, "context", offsetof(struct render_options, context_path), "-", 0, 0, "",
+     "JSON file of messages and whatever else the template may see; -: standard input"},
+};
+/* clang-format on */
+
+static enum status open_template(struct chat_template **out, const char *path, struct error *err)
+{
+    struct text_buffer source;
+    text_buffer_init(&source, LIMIT_TEMPLATE_BYTES);
+    enum status status = command_input_read(&source, path, err);
+    if (status == OK) {
+        status = chat_template_open(out, source.bytes, source.byte_count, err);
+        if (status != OK) {
+            error_prefix(err, "%.200s: ", path);
+        }
+    }
+    text_buffer_release(&source);
+    return status;
+}
+
+/* The context as a request: what the server names itself, and the rest as the client's own values. */
+static enum status read_params(struct params *params, const json_t *context,
+                               struct refusal *refusal)
+{
+    struct json_fields fields = {context, refusal, NULL, OK};
+    *params = (struct params){
+        .route = PARAMS_CHAT,
+        .messages = json_fields_array(&fields, "messages"),
+        .template_values = context,
+        .continue_final_message = json_fields_flag(&fields, "continue_final_message", false),
+    };
+    params_tools_read(&fields, &params->tools);
+    params->add_generation_prompt =
+        json_fields_flag(&fields, "add_generation_prompt", !params->continue_final_message);
+    if (fields.status == OK && params->messages == NULL) {
+        fields.status = refusal_set(refusal, "missing_required_parameter", "messages",
+                                    "messages is missing: an array of messages.");
+    }
+    return fields.status;
+}
+
+static enum status render(struct text_buffer *out, const struct chat_template *chat_template,
+                          const json_t *context, const struct render_options *options,
+                          struct error *err)
+{
+    struct params params;
+    struct refusal refusal = {0};
+    enum status status = read_params(&params, context, &refusal);
+    params.style = chat_style_judge(chat_template);
+    if (status == OK) {
+        status = chat_prompt_render(&params, chat_template, NULL, out, &refusal);
+    }
+    if (status != OK) {
+        return error_set(err, status, "%.200s with %.200s: %s", options->template_path,
+                         options->context_path, refusal.error.message);
+    }
+    return OK;
+}
+
+static enum status run(const struct command_call *call, struct error *err)
+{
+    const struct render_options *options = call->options;
+    if (options->template_path[0] == '\0') {
+        return error_set(err, ERR_INVALID, "--template FILE is missing");
+    }
+    struct chat_template *chat_template = NULL;
+    json_t *context = NULL;
+    struct text_buffer prompt;
+    text_buffer_init(&prompt, LIMIT_TEMPLATE_OUTPUT);
+    text_buffer_append(&prompt, "", 0);
+    enum status status = open_template(&chat_template, options->template_path, err);
+    if (status == OK) {
+        status = command_input_read_json(&context, options->context_path, err);
+    }
+    if (status == OK) {
+        status = render(&prompt, chat_template, context, options, err);
+    }
+    if (status == OK) {
+        fwrite(prompt.bytes, 1, prompt.byte_count, call->out);
+    }
+    text_buffer_release(&prompt);
+    json_decref(context);
+    chat_template_close(chat_template);
+    return status;
+}
+
+const struct command command_render = {
+    .name = "render",
+    .operands = "",
+    .summary = "write the prompt that a chat template makes of messages",
+    .details =
+        "Renders a chat template as the server would, and writes the prompt as it is. The context "
+        "is\n"
+        "a JSON object: messages, and as wanted tools, add_generation_prompt (default: true),\n"
+        "continue_final_message, bos_token, eos_token and any other name that the template reads.",
+    .table = {rows, sizeof rows / sizeof rows[0]},
+    .run = run,
+};
