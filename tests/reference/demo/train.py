@@ -42,12 +42,12 @@ STAGES = {
              {"target": (0.02, 0.004), "draft": (0.02, 0.006), "moe": (0.02, 0.004)}, 0.353,
              {"tiny": 0.35, "storybooks": 0.12, "books": 0.38, "chat": 0.15},
              {"tiny": 0.28, "storybooks": 0.12, "books": 0.40, "chat": 0.20}),
-    2: Stage("_told", {"target": 260, "draft": 150, "moe": 120},
-             {"target": (0.01, 0.002), "draft": (0.01, 0.003), "moe": (0.01, 0.002)}, 0.353,
+    2: Stage("_told", {"target": 460, "draft": 150, "moe": 100},
+             {"target": (0.01, 0.002), "draft": (0.01, 0.003), "moe": (0.01, 0.002)}, 0.435,
              {"grammar": 0.38, "asked": 0.22, "tiny": 0.14, "storybooks": 0.07, "books": 0.14,
               "chat": 0.05},
-             {"grammar": 0.38, "asked": 0.24, "tiny": 0.14, "storybooks": 0.07, "books": 0.12,
-              "chat": 0.05})}
+             {"grammar": 0.47, "asked": 0.33, "tiny": 0.04, "storybooks": 0.04, "books": 0.10,
+              "chat": 0.02})}
 
 
 RUN_SHAPES = {"target": models.TARGET, "draft": models.DRAFT, "moe": models.MOE}
