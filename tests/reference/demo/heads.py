@@ -17,10 +17,10 @@ import model as models
 import train
 import vocabulary
 
-STEPS = {"heads": 80, "align": 80}
+STEPS = {"heads": 60, "align": 60}
 DECAY_SHARE = 0.353
 WRITTEN_SHARE = 0.5  # of the rows: the target's own texts
-PROMPTS, PROMPT_ROWS, WRITTEN_TOKENS = 384, 128, 320
+PROMPTS, PROMPT_ROWS, WRITTEN_TOKENS = 256, 128, 320
 TEMPERATURES = (0.3, 0.7, 1.0)
 
 

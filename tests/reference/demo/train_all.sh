@@ -9,10 +9,11 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../../.." && pwd)
 export SLUICE_DATA=${SLUICE_DATA:-$root/../shared/data}
 
-for stage in 1 2; do
-    for kind in target draft moe; do
-        "$python" "$here/train.py" "$kind" "$run" --stage "$stage"
-    done
+for kind in target draft moe; do
+    "$python" "$here/train.py" "$kind" "$run"
+done
+for kind in target draft; do
+    "$python" "$here/train.py" "$kind" "$run" --stage 2
 done
 for kind in heads align; do
     "$python" "$here/heads.py" "$kind" "$run"
