@@ -34,18 +34,20 @@
     64u /* by one row; 8 is usual. Times LIMIT_MODEL_DIM it keeps buffer rows below 2^24 values */
 
 /* Tokenizer */
-#define LIMIT_TOKEN_BYTES         65536u      /* bytes of one token's text */
-#define LIMIT_TOKENIZER_MERGES    4194304u    /* real lists reach 280,000 */
-#define LIMIT_ENCODE_BYTES        1073741824u /* of one text: offsets into it are 32 bits */
-#define LIMIT_TEMPLATE_BYTES      1048576u    /* a chat template's source; real ones reach 100 KB */
-#define LIMIT_TEMPLATE_STEPS      10000000u /* evaluation steps of one render: stops hostile loops */
-#define LIMIT_TEMPLATE_DEPTH      200u      /* nesting of expressions, blocks and macro calls */
-#define LIMIT_TEMPLATE_OUTPUT     67108864u /* bytes one render may produce */
-#define LIMIT_TEMPLATE_LEVELS     1500u /* nested evaluations: a render needs under 1 MiB of stack */
-#define LIMIT_TEMPLATE_MEMORY     268435456u /* bytes of values one render may make */
-#define LIMIT_TEMPLATE_TREE       134217728u /* bytes a parsed template may take */
-#define LIMIT_TEMPLATE_RANGE      100000u    /* numbers of one range(), as Jinja's sandbox has it */
-#define LIMIT_TEMPLATE_PARAMETERS 32u        /* of one macro; real ones have up to 6 */
+#define LIMIT_TOKEN_BYTES          65536u      /* bytes of one token's text */
+#define LIMIT_TOKENIZER_MERGES     4194304u    /* real lists reach 280,000 */
+#define LIMIT_TOKENIZER_FILE_BYTES 134217728u  /* of a tokenizer.json or .model; Gemma 3's: 33 MB */
+#define LIMIT_TOKENIZER_JSON_NODES 8388608u    /* values in one; Gemma 3's has 2.1 M */
+#define LIMIT_ENCODE_BYTES         1073741824u /* of one text: offsets into it are 32 bits */
+#define LIMIT_TEMPLATE_BYTES       1048576u /* a chat template's source; real ones reach 100 KB */
+#define LIMIT_TEMPLATE_STEPS       10000000u /* evaluation steps of one render: stops hostile loops */
+#define LIMIT_TEMPLATE_DEPTH       200u      /* nesting of expressions, blocks and macro calls */
+#define LIMIT_TEMPLATE_OUTPUT      67108864u /* bytes one render may produce */
+#define LIMIT_TEMPLATE_LEVELS      1500u /* nested evaluations: a render needs under 1 MiB of stack */
+#define LIMIT_TEMPLATE_MEMORY      268435456u /* bytes of values one render may make */
+#define LIMIT_TEMPLATE_TREE        134217728u /* bytes a parsed template may take */
+#define LIMIT_TEMPLATE_RANGE       100000u /* numbers of one range(), as Jinja's sandbox has it */
+#define LIMIT_TEMPLATE_PARAMETERS  32u     /* of one macro; real ones have up to 6 */
 
 /* Requests */
 #define LIMIT_CHOICES      128u /* n: the OpenAI bound */

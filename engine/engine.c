@@ -59,8 +59,8 @@ static enum status make_plan(struct memory_plan *plan, const struct config *conf
         return status;
     }
     return memory_plan_make(plan, config, params, file_weight_bytes(file),
-                            weights_packed_bytes(file, precision), memory_plan_machine_bytes(),
-                            err);
+                            weights_packed_bytes(file, params, precision),
+                            memory_plan_machine_bytes(), err);
 }
 
 enum status engine_plan(const struct config *config, struct engine_plan *plan, struct error *err)

@@ -18,7 +18,7 @@ static enum status read_dense_ffn(const struct params_reader *reader, struct mod
     if (status == OK && expert_count > 0) {
         return error_set(err, ERR_UNSUPPORTED,
                          "%s: %s.expert_count is %u; mixtures of experts are not supported",
-                         reader->file->path, reader->architecture, expert_count);
+                         reader->file->path, reader->family->architecture, expert_count);
     }
     if (status == OK) {
         status = params_reader_u32(reader, "feed_forward_length", true, 1, LIMIT_MODEL_DIM,
@@ -27,7 +27,8 @@ static enum status read_dense_ffn(const struct params_reader *reader, struct mod
     return status;
 }
 
-/* A file without lengths of its own for the experts has cut one dense ffn into those a row uses. */
+/* A file without lengths of its own for the experts has, but for some families, cut one dense ffn
+ * into those a row uses. */
 static enum status read_experts(const struct params_reader *reader, struct model_params *params,
                                 struct error *err)
 {
@@ -47,13 +48,15 @@ static enum status read_experts(const struct params_reader *reader, struct model
     if (status != OK) {
         return status;
     }
-    params->expert_ffn_dim = dense_dim / params->expert_used_count;
+    bool whole = reader->family->expert_whole;
+    params->expert_ffn_dim = whole ? dense_dim : dense_dim / params->expert_used_count;
     return params_reader_u32(reader, "expert_feed_forward_length", params->expert_ffn_dim == 0, 1,
                              LIMIT_MODEL_DIM, &params->expert_ffn_dim, err);
 }
 
 /* Keys by which other families route otherwise: whoever writes them here means it. */
-static enum status refuse_other_routing(const struct params_reader *reader, struct error *err)
+static enum status read_routing(const struct params_reader *reader, struct model_params *params,
+                                struct error *err)
 {
     static const struct {
         const char *suffix;
@@ -61,7 +64,7 @@ static enum status refuse_other_routing(const struct params_reader *reader, stru
     } rows[] = {
         {"expert_gating_func", 1}, /* 1: softmax */
         {"expert_group_count", 1},
-        {"leading_dense_block_count", 0},
+        {"expert_group_used_count", 1},
     };
     enum status status = OK;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0] && status == OK; i++) {
@@ -69,8 +72,14 @@ static enum status refuse_other_routing(const struct params_reader *reader, stru
         status = params_reader_u32(reader, rows[i].suffix, false, 0, rows[i].max, &ignored, err);
     }
     float scale = 1.0f;
-    return status == OK ? params_reader_f32(reader, "expert_weights_scale", 1.0f, 1.0f, &scale, err)
-                        : status;
+    if (status == OK) {
+        status = params_reader_f32(reader, "expert_weights_scale", 1.0f, 1.0f, &scale, err);
+    }
+    params->experts_apart = gguf_find_tensor(reader->file, "blk.0.ffn_gate.0.weight") != NULL;
+    params->expert_normalize = reader->family->expert_normalize;
+    return status == OK
+               ? params_reader_bool(reader, "expert_weights_norm", &params->expert_normalize, err)
+               : status;
 }
 
 static enum status read_shared_expert(const struct params_reader *reader,
@@ -87,15 +96,24 @@ static enum status read_shared_expert(const struct params_reader *reader,
     return status;
 }
 
-enum status expert_params_read(const struct params_reader *reader, const struct family *family,
-                               struct model_params *params, struct error *err)
+enum status expert_params_read(const struct params_reader *reader, struct model_params *params,
+                               struct error *err)
 {
-    if (!family->experts) {
+    const struct family *family = reader->family;
+    uint32_t expert_count = 0;
+    enum status status =
+        params_reader_u32(reader, "expert_count", false, 0, UINT32_MAX, &expert_count, err);
+    if (status != OK) {
+        return status;
+    }
+    bool mixture =
+        family->experts == EXPERTS_ALWAYS || (family->experts == EXPERTS_MAYBE && expert_count > 0);
+    if (!mixture) {
         return read_dense_ffn(reader, params, err);
     }
-    enum status status = read_experts(reader, params, err);
+    status = read_experts(reader, params, err);
     if (status == OK) {
-        status = refuse_other_routing(reader, err);
+        status = read_routing(reader, params, err);
     }
     if (status == OK && family->shared_expert) {
         status = read_shared_expert(reader, params, err);

@@ -4,12 +4,11 @@
 #ifndef ENGINE_EXPERT_PARAMS_H
 #define ENGINE_EXPERT_PARAMS_H
 
-#include "engine/family.h"
 #include "engine/model.h"
 #include "engine/params_reader.h"
 
 /* The lengths of a layer's ffn or of its experts; other ways to route than ours are refused. */
-enum status expert_params_read(const struct params_reader *reader, const struct family *family,
-                               struct model_params *params, struct error *err);
+enum status expert_params_read(const struct params_reader *reader, struct model_params *params,
+                               struct error *err);
 
 #endif

@@ -1,28 +1,115 @@
 /* family.c - the rows. SPDX-License-Identifier: Apache-2.0 */
 #include "engine/family.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
 enum {
-    NAME_BYTES = 96
+    NAME_BYTES = 96,
+    LIST_BYTES = 224 /* of all names: a message has 256 */
 };
 
 static const struct family families[] = {
-    {.architecture = "llama", .rope_style = ROPE_NEIGHBOURS},
+    {.architecture = "llama",
+     .rope_style = ROPE_NEIGHBOURS,
+     .experts = EXPERTS_MAYBE,
+     .expert_normalize = true,
+     .expert_whole = true,
+     .window_period = 1},
     {.architecture = "qwen2", .rope_style = ROPE_HALVES, .qkv_bias = true},
-    {.architecture = "qwen3", .rope_style = ROPE_HALVES, .qk_norm = true},
+    {.architecture = "qwen3", .rope_style = ROPE_HALVES, .qk_norm = QK_NORM_HEAD},
     {.architecture = "qwen2moe",
      .rope_style = ROPE_HALVES,
      .qkv_bias = true,
-     .experts = true,
+     .experts = EXPERTS_ALWAYS,
      .shared_expert = true},
     {.architecture = "qwen3moe",
      .rope_style = ROPE_HALVES,
-     .qk_norm = true,
-     .experts = true,
+     .qk_norm = QK_NORM_HEAD,
+     .experts = EXPERTS_ALWAYS,
      .expert_normalize = true},
+    {.architecture = "olmo2",
+     .rope_style = ROPE_HALVES,
+     .norm_place = NORMS_AFTER,
+     .qk_norm = QK_NORM_ROW,
+     .window_period = 4,
+     .window_rope_plain = true},
+    {.architecture = "olmoe",
+     .rope_style = ROPE_HALVES,
+     .qk_norm = QK_NORM_ROW,
+     .experts = EXPERTS_ALWAYS,
+     .expert_whole = true},
+    {.architecture = "phi3", .rope_style = ROPE_HALVES, .ffn = FFN_GATED_FUSED, .window_period = 1},
+    {.architecture = "granite", .rope_style = ROPE_NEIGHBOURS, .logit_divided = true},
+    {.architecture = "smollm3", .rope_style = ROPE_NEIGHBOURS, .no_rope_period = 4},
+    {.architecture = "gemma2",
+     .rope_style = ROPE_HALVES,
+     .norm_place = NORMS_AROUND,
+     .activation = ACTIVATION_GELU_TANH,
+     .embedding_root = true,
+     .window_period = 2,
+     .window_default = 4096,
+     .scale_by_dim_layers = 46,
+     .attention_softcap_default = 50.0f,
+     .logit_softcap_default = 30.0f},
+    {.architecture = "gemma3",
+     .rope_style = ROPE_HALVES,
+     .norm_place = NORMS_AROUND,
+     .qk_norm = QK_NORM_HEAD,
+     .activation = ACTIVATION_GELU_TANH,
+     .embedding_root = true,
+     .window_period = 6,
+     .window_rope_plain = true,
+     .window_rope_theta = 10000.0f,
+     .scale_by_dim_layers = 62},
+    {.architecture = "glm4",
+     .rope_style = ROPE_NEIGHBOURS,
+     .norm_place = NORMS_AROUND,
+     .ffn = FFN_GATED_FUSED},
+    {.architecture = "stablelm",
+     .rope_style = ROPE_HALVES,
+     .norm = NORM_LAYER,
+     .norm_bias = true,
+     .parallel_by_file = true,
+     .shared_norm = true},
+    {.architecture = "starcoder2",
+     .rope_style = ROPE_HALVES,
+     .norm = NORM_LAYER,
+     .norm_bias = true,
+     .ffn = FFN_PLAIN,
+     .activation = ACTIVATION_GELU_TANH,
+     .window_period = 1},
+    {.architecture = "command-r",
+     .rope_style = ROPE_NEIGHBOURS,
+     .norm = NORM_LAYER,
+     .parallel = true,
+     .shared_norm = true},
+    {.architecture = "gptneox",
+     .rope_style = ROPE_HALVES,
+     .norm = NORM_LAYER,
+     .norm_bias = true,
+     .ffn = FFN_PLAIN,
+     .activation = ACTIVATION_GELU,
+     .parallel = true,
+     .parallel_by_file = true},
+    {.architecture = "gpt2",
+     .norm = NORM_LAYER,
+     .norm_bias = true,
+     .qkv_bias = true,
+     .ffn = FFN_PLAIN,
+     .activation = ACTIVATION_GELU_TANH,
+     .learned_positions = true},
+    {.architecture = "falcon",
+     .rope_style = ROPE_HALVES,
+     .norm = NORM_LAYER,
+     .norm_bias = true,
+     .ffn = FFN_PLAIN,
+     .activation = ACTIVATION_GELU,
+     .parallel = true,
+     .shared_norm = true,
+     .second_norm = true},
 };
 
 enum {
@@ -50,7 +137,7 @@ enum status family_find(const struct family **out, const struct gguf *file, stru
     if (status != OK) {
         return status;
     }
-    char known[NAME_BYTES] = "";
+    char known[LIST_BYTES] = "";
     size_t used = 0;
     for (uint32_t i = 0; i < FAMILY_COUNT; i++) {
         if (gguf_string_equal(name, families[i].architecture)) {
@@ -60,6 +147,7 @@ enum status family_find(const struct family **out, const struct gguf *file, stru
         int written = snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "",
                                families[i].architecture);
         used += (size_t)written;
+        assert(used < sizeof known);
     }
     char text[NAME_BYTES];
     return error_set(err, ERR_UNSUPPORTED,

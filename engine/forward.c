@@ -17,7 +17,7 @@
 #include <string.h>
 
 enum {
-    BUFFER_COUNT = 16
+    BUFFER_COUNT = 19
 };
 
 /* One buffer of a step: which, and how large. */
@@ -38,6 +38,13 @@ static uint64_t routing_values(const struct model_params *params, uint64_t rows)
     return 3 * rows * params->expert_used_count + params->expert_count;
 }
 
+/* Has the model angles of this kind? */
+static bool kind_is_used(const struct model_params *params, enum layer_rope kind)
+{
+    return params->rotary_dim > 0 &&
+           (kind == LAYER_ROPE_SCALED || (kind == LAYER_ROPE_PLAIN && params->window_rope_plain));
+}
+
 static void list_buffers(struct forward *f, const struct model_params *params, uint32_t rows,
                          uint32_t logits_rows, struct buffer buffers[BUFFER_COUNT])
 {
@@ -47,6 +54,11 @@ static void list_buffers(struct forward *f, const struct model_params *params, u
     uint64_t expert_width = max_of(used * params->expert_ffn_dim, params->shared_ffn_dim);
     uint64_t ffn_width = max_of(params->ffn_dim, expert_width);
     uint64_t shared_rows = params->shared_ffn_dim > 0 ? rows : 0;
+    bool has_branch = !model_adds_plainly(params) || params->learned_positions;
+    uint64_t plain_rows = kind_is_used(params, LAYER_ROPE_PLAIN) ? rows : 0;
+    uint64_t pairs = params->rotary_dim / 2;
+    struct forward_angles *scaled = &f->angles[LAYER_ROPE_SCALED];
+    struct forward_angles *plain = &f->angles[LAYER_ROPE_PLAIN];
     const struct buffer all[BUFFER_COUNT] = {
         {&f->hidden, rows, params->dim},
         {&f->normed, rows, params->dim},
@@ -55,9 +67,12 @@ static void list_buffers(struct forward *f, const struct model_params *params, u
         {&f->v, rows, kv_width},
         {&f->attended, rows, q_width},
         {&f->gate, rows, ffn_width},
-        {&f->up, rows, ffn_width},
-        {&f->cos, rows, params->rotary_dim / 2},
-        {&f->sin, rows, params->rotary_dim / 2},
+        {&f->up, rows, params->ffn == FFN_PLAIN ? 0 : ffn_width},
+        {&f->branch, has_branch ? rows : 0, params->dim},
+        {&scaled->cos, rows, pairs},
+        {&scaled->sin, rows, pairs},
+        {&plain->cos, plain_rows, pairs},
+        {&plain->sin, plain_rows, pairs},
         {&f->scores, rows, params->expert_count},
         {&f->routing, 1, routing_values(params, rows)},
         {&f->routed, rows * used, params->dim},
@@ -90,27 +105,52 @@ static size_t workspace_bytes(const struct model_params *params,
 
 uint64_t forward_bytes(const struct model_params *params, const struct forward_options *options)
 {
-    uint64_t pairs = params->rotary_dim / 2;
     uint64_t byte_count = sizeof(struct forward) + workspace_bytes(params, options);
-    byte_count += pairs * sizeof(double);
-    byte_count += 2 * pairs * options->token_count_max * sizeof(float);
+    for (enum layer_rope kind = 0; kind < LAYER_ROPE_COUNT; kind++) {
+        uint64_t pairs = kind_is_used(params, kind) ? params->rotary_dim / 2 : 0;
+        byte_count += pairs * sizeof(double);
+        byte_count += 2 * pairs * options->token_count_max * sizeof(float);
+    }
     byte_count += (uint64_t)options->logits_count_max * params->vocab_count * sizeof(float);
     byte_count += options->span_count_max * sizeof(struct attention_span);
     return byte_count;
 }
 
+static bool take_angles(struct forward *f, enum layer_rope kind)
+{
+    struct forward_angles *angles = &f->angles[kind];
+    size_t pairs = f->model->params.rotary_dim / 2;
+    size_t count = f->options.token_count_max * pairs;
+    angles->frequencies = calloc(pairs, sizeof *angles->frequencies);
+    angles->host_cos = calloc(count, sizeof *angles->host_cos);
+    angles->host_sin = calloc(count, sizeof *angles->host_sin);
+    return angles->frequencies != NULL && angles->host_cos != NULL && angles->host_sin != NULL;
+}
+
 static bool take_host_buffers(struct forward *f, const struct model_params *params)
 {
-    size_t pairs = params->rotary_dim / 2;
-    size_t angles = (size_t)f->options.token_count_max * pairs;
     size_t logits = (size_t)f->options.logits_count_max * params->vocab_count;
-    f->frequencies = calloc(pairs, sizeof *f->frequencies);
-    f->host_cos = calloc(angles, sizeof *f->host_cos);
-    f->host_sin = calloc(angles, sizeof *f->host_sin);
     f->host_logits = calloc(logits, sizeof *f->host_logits);
     f->spans = calloc(f->options.span_count_max, sizeof *f->spans);
-    return f->frequencies != NULL && f->host_cos != NULL && f->host_sin != NULL &&
-           f->host_logits != NULL && f->spans != NULL;
+    bool taken = f->host_logits != NULL && f->spans != NULL;
+    for (enum layer_rope kind = 0; kind < LAYER_ROPE_COUNT && taken; kind++) {
+        taken = !kind_is_used(params, kind) || take_angles(f, kind);
+    }
+    return taken;
+}
+
+static void make_frequencies(struct forward *f)
+{
+    const struct model_params *params = &f->model->params;
+    uint32_t context_tokens =
+        f->options.context_tokens != 0 ? f->options.context_tokens : params->context_tokens;
+    for (enum layer_rope kind = 0; kind < LAYER_ROPE_COUNT; kind++) {
+        struct forward_angles *angles = &f->angles[kind];
+        if (kind_is_used(params, kind)) {
+            rope_params_frequencies(f->model, kind, context_tokens, angles->frequencies,
+                                    &angles->magnitude);
+        }
+    }
 }
 
 enum status forward_open(struct forward **out, const struct model *model, struct backend *be,
@@ -139,7 +179,7 @@ enum status forward_open(struct forward **out, const struct model *model, struct
         forward_close(f);
         return status;
     }
-    rope_params_frequencies(model, f->frequencies, &f->magnitude);
+    make_frequencies(f);
     *out = f;
     return OK;
 }
@@ -150,9 +190,11 @@ void forward_close(struct forward *forward)
         return;
     }
     workspace_release(&forward->workspace);
-    free(forward->frequencies);
-    free(forward->host_cos);
-    free(forward->host_sin);
+    for (uint32_t i = 0; i < LAYER_ROPE_COUNT; i++) {
+        free(forward->angles[i].frequencies);
+        free(forward->angles[i].host_cos);
+        free(forward->angles[i].host_sin);
+    }
     free(forward->host_logits);
     free(forward->spans);
     free(forward);
@@ -212,31 +254,55 @@ static void fill_spans(struct forward *f, const struct batch *batch)
     }
 }
 
-static void fill_angles(struct forward *f, const struct batch *batch)
+static void fill_angles(struct forward *f, const struct batch *batch, enum layer_rope kind)
 {
+    struct forward_angles *angles = &f->angles[kind];
     uint32_t pairs = f->model->params.rotary_dim / 2;
     for (uint32_t row = 0; row < batch->token_count; row++) {
         for (uint32_t i = 0; i < pairs; i++) {
-            double angle = batch->positions[row] * f->frequencies[i];
+            double angle = batch->positions[row] * angles->frequencies[i];
             size_t place = (size_t)row * pairs + i;
-            f->host_cos[place] = (float)(cos(angle) * f->magnitude);
-            f->host_sin[place] = (float)(sin(angle) * f->magnitude);
+            angles->host_cos[place] = (float)(cos(angle) * angles->magnitude);
+            angles->host_sin[place] = (float)(sin(angle) * angles->magnitude);
         }
     }
     size_t byte_count = (size_t)batch->token_count * pairs * sizeof(float);
-    f->be->ops->upload(f->be, f->cos, f->host_cos, byte_count);
-    f->be->ops->upload(f->be, f->sin, f->host_sin, byte_count);
+    f->be->ops->upload(f->be, angles->cos, angles->host_cos, byte_count);
+    f->be->ops->upload(f->be, angles->sin, angles->host_sin, byte_count);
 }
 
-static void run_embed(struct forward *f, const struct batch *batch)
+static void fill_all_angles(struct forward *f, const struct batch *batch)
+{
+    for (enum layer_rope kind = 0; kind < LAYER_ROPE_COUNT; kind++) {
+        if (kind_is_used(&f->model->params, kind)) {
+            fill_angles(f, batch, kind);
+        }
+    }
+}
+
+static void run_embed(struct forward *f, float *out, const struct tensor *table,
+                      const uint32_t *indices, uint32_t row_count, float scale)
 {
     f->be->ops->embed(f->be, &(struct embed_args){
-                                 .out = f->hidden,
-                                 .table = &f->model->embedding,
-                                 .token_ids = batch->token_ids,
-                                 .row_count = batch->token_count,
-                                 .scale = 1.0f,
+                                 .out = out,
+                                 .table = table,
+                                 .token_ids = indices,
+                                 .row_count = row_count,
+                                 .scale = scale,
                              });
+}
+
+/* hidden = the tokens' rows of the embedding, and of their positions where those are learned. */
+static void run_input(struct forward *f, const struct batch *batch)
+{
+    const struct model *model = f->model;
+    uint32_t rows = batch->token_count;
+    run_embed(f, f->hidden, &model->embedding, batch->token_ids, rows,
+              model->params.embedding_scale);
+    if (model->params.learned_positions) {
+        run_embed(f, f->branch, &model->positions, batch->positions, rows, 1.0f);
+        forward_ops_add(f, f->hidden, f->branch, 1.0f, rows);
+    }
 }
 
 /* Only the wanted rows go through the output matrix, often the largest of the model. */
@@ -251,8 +317,17 @@ static void run_logits(struct forward *f, const struct batch *batch)
                                        .row_count = rows,
                                        .dim = model->params.dim,
                                    });
-    forward_ops_norm(f, f->normed, f->normed, &model->output_norm, rows);
+    forward_ops_norm(f, f->normed, f->normed, &model->output_norm, &model->output_norm_bias, rows);
     forward_ops_matmul(f, f->logits, f->normed, &model->output, NULL, NULL, rows);
+    if (model->params.logit_scale != 1.0f || model->params.logit_softcap > 0.0f) {
+        f->be->ops->scale_cap(f->be, &(struct scale_cap_args){
+                                         .x = f->logits,
+                                         .row_count = rows,
+                                         .dim = model->params.vocab_count,
+                                         .scale = model->params.logit_scale,
+                                         .cap = model->params.logit_softcap,
+                                     });
+    }
     f->be->ops->download(f->be, f->host_logits, f->logits,
                          (size_t)rows * model->params.vocab_count * sizeof(float));
 }
@@ -270,8 +345,8 @@ enum status forward_run(struct forward *forward, const struct batch *batch, floa
     place_buffers(f, batch);
     if (batch->token_count > 0) {
         fill_spans(f, batch);
-        fill_angles(f, batch);
-        run_embed(f, batch);
+        fill_all_angles(f, batch);
+        run_input(f, batch);
         for (uint32_t i = 0; i < f->model->params.layer_count; i++) {
             forward_layer_run(f, batch, i);
         }

@@ -17,6 +17,7 @@ struct forward_options {
     uint32_t token_count_max; /* rows of the largest batch */
     uint32_t span_count_max;
     uint32_t logits_count_max; /* rows of logits */
+    uint32_t context_tokens;   /* the longest request: LongRoPE's choice; 0: as trained */
 };
 
 struct forward; /* buffers of one step */

@@ -1,18 +1,25 @@
-/* forward_layer.c - every line one backend op; families differ by flags of the model.
- * SPDX-License-Identifier: Apache-2.0 */
+/* forward_layer.c - a layer's two branches, attention and ffn, every line one backend op. Families
+ * differ by flags of the model: which norms stand where, and whether the branches read the residual
+ * stream one after the other or both at once. A branch that adds as it is lets its last product do
+ * so; any other is finished in a buffer of its own first. SPDX-License-Identifier: Apache-2.0 */
 #include "engine/forward_layer.h"
 
 #include "engine/forward_ops.h"
 
-#include <math.h>
+/* What the last product of a branch adds to, and where: out = product + residual. */
+struct branch {
+    float *out;
+    const float *residual; /* NULL: nothing */
+};
 
-static void run_rope(struct forward *f, float *x, uint32_t head_count, uint32_t row_count)
+static void run_rope(struct forward *f, enum layer_rope kind, float *x, uint32_t head_count,
+                     uint32_t row_count)
 {
     const struct model_params *params = &f->model->params;
     f->be->ops->rope(f->be, &(struct rope_args){
                                 .x = x,
-                                .cos = f->cos,
-                                .sin = f->sin,
+                                .cos = f->angles[kind].cos,
+                                .sin = f->angles[kind].sin,
                                 .row_count = row_count,
                                 .head_count = head_count,
                                 .head_dim = params->head_dim,
@@ -21,43 +28,57 @@ static void run_rope(struct forward *f, float *x, uint32_t head_count, uint32_t 
                             });
 }
 
-/* hidden += attention of its norm, over the keys of this step and all before. */
-static void run_attention(struct forward *f, const struct batch *batch, uint32_t layer_index)
+/* q, k and v of what the layer's attention reads, normalised and rotated. */
+static void run_qkv(struct forward *f, const struct model_layer *layer, const float *in,
+                    uint32_t row_count)
+{
+    const struct model_params *params = &f->model->params;
+    forward_ops_matmul(f, f->q, in, &layer->q, &layer->q_bias, NULL, row_count);
+    forward_ops_matmul(f, f->k, in, &layer->k, &layer->k_bias, NULL, row_count);
+    forward_ops_matmul(f, f->v, in, &layer->v, &layer->v_bias, NULL, row_count);
+    if (params->qk_norm != QK_NORM_NONE) {
+        bool by_head = params->qk_norm == QK_NORM_HEAD;
+        uint32_t q_rows = by_head ? row_count * params->head_count : row_count;
+        uint32_t k_rows = by_head ? row_count * params->kv_head_count : row_count;
+        const struct tensor no_bias = {.data = NULL};
+        forward_ops_norm(f, f->q, f->q, &layer->q_norm, &no_bias, q_rows);
+        forward_ops_norm(f, f->k, f->k, &layer->k_norm, &no_bias, k_rows);
+    }
+    if (layer->rope != LAYER_ROPE_NONE) {
+        run_rope(f, layer->rope, f->q, params->head_count, row_count);
+        run_rope(f, layer->rope, f->k, params->kv_head_count, row_count);
+    }
+}
+
+/* Attention over the keys of this step and all before. */
+static void run_attention(struct forward *f, const struct batch *batch, uint32_t layer_index,
+                          const float *in, struct branch branch)
 {
     const struct model_params *params = &f->model->params;
     const struct model_layer *layer = &f->model->layers[layer_index];
     const struct kv_layer *kv = &f->store->layers[layer_index];
-    const struct backend_ops *ops = f->be->ops;
     uint32_t rows = batch->token_count;
-
-    forward_ops_norm(f, f->normed, f->hidden, &layer->attention_norm, rows);
-    forward_ops_matmul(f, f->q, f->normed, &layer->q, &layer->q_bias, NULL, rows);
-    forward_ops_matmul(f, f->k, f->normed, &layer->k, &layer->k_bias, NULL, rows);
-    forward_ops_matmul(f, f->v, f->normed, &layer->v, &layer->v_bias, NULL, rows);
-    if (params->qk_norm) {
-        forward_ops_norm(f, f->q, f->q, &layer->q_norm, rows * params->head_count);
-        forward_ops_norm(f, f->k, f->k, &layer->k_norm, rows * params->kv_head_count);
-    }
-    run_rope(f, f->q, params->head_count, rows);
-    run_rope(f, f->k, params->kv_head_count, rows);
-    ops->kv_write(f->be, &(struct kv_write_args){
-                             .kv = kv,
-                             .keys = f->k,
-                             .values = f->v,
-                             .slots = batch->slots,
-                             .row_count = rows,
-                         });
-    ops->attention(f->be, &(struct attention_args){
-                              .out = f->attended,
-                              .q = f->q,
-                              .kv = kv,
-                              .spans = f->spans,
-                              .span_count = batch->span_count,
-                              .head_count = params->head_count,
-                              .scale = (float)(1.0 / sqrt((double)params->head_dim)),
-                          });
-    forward_ops_matmul(f, f->hidden, f->attended, &layer->attention_output,
-                       &layer->attention_output_bias, f->hidden, rows);
+    run_qkv(f, layer, in, rows);
+    f->be->ops->kv_write(f->be, &(struct kv_write_args){
+                                    .kv = kv,
+                                    .keys = f->k,
+                                    .values = f->v,
+                                    .slots = batch->slots,
+                                    .row_count = rows,
+                                });
+    f->be->ops->attention(f->be, &(struct attention_args){
+                                     .out = f->attended,
+                                     .q = f->q,
+                                     .kv = kv,
+                                     .spans = f->spans,
+                                     .span_count = batch->span_count,
+                                     .head_count = params->head_count,
+                                     .scale = params->attention_scale,
+                                     .window = layer->window,
+                                     .softcap = params->attention_softcap,
+                                 });
+    forward_ops_matmul(f, branch.out, f->attended, &layer->attention_output,
+                       &layer->attention_output_bias, branch.residual, rows);
 }
 
 /* gate = activation(gate) * up. */
@@ -73,16 +94,24 @@ static void run_activation(struct forward *f, uint32_t row_count, uint32_t dim)
                                         });
 }
 
-/* hidden += down(activation(gate) * up) of its norm. */
-static void run_ffn(struct forward *f, const struct model_layer *layer, uint32_t row_count)
+/* gate = what ffn_down reads. */
+static void run_ffn_inner(struct forward *f, const struct model_layer *layer, const float *in,
+                          uint32_t row_count)
 {
-    forward_ops_norm(f, f->normed, f->hidden, &layer->ffn_norm, row_count);
-    forward_ops_matmul(f, f->gate, f->normed, &layer->ffn_gate, &layer->ffn_gate_bias, NULL,
-                       row_count);
-    forward_ops_matmul(f, f->up, f->normed, &layer->ffn_up, &layer->ffn_up_bias, NULL, row_count);
-    run_activation(f, row_count, f->model->params.ffn_dim);
-    forward_ops_matmul(f, f->hidden, f->gate, &layer->ffn_down, &layer->ffn_down_bias, f->hidden,
-                       row_count);
+    const struct model_params *params = &f->model->params;
+    if (params->ffn == FFN_PLAIN) {
+        forward_ops_matmul(f, f->gate, in, &layer->ffn_up, &layer->ffn_up_bias, NULL, row_count);
+        f->be->ops->activate(f->be, &(struct activate_args){
+                                        .x = f->gate,
+                                        .row_count = row_count,
+                                        .dim = params->ffn_dim,
+                                        .activation = params->activation,
+                                    });
+        return;
+    }
+    forward_ops_matmul(f, f->gate, in, &layer->ffn_gate, &layer->ffn_gate_bias, NULL, row_count);
+    forward_ops_matmul(f, f->up, in, &layer->ffn_up, &layer->ffn_up_bias, NULL, row_count);
+    run_activation(f, row_count, params->ffn_dim);
 }
 
 static void run_experts_matmul(struct forward *f, float *out, const float *in,
@@ -96,13 +125,13 @@ static void run_experts_matmul(struct forward *f, float *out, const float *in,
                                       });
 }
 
-/* routed = what each chosen expert makes of the norm of the rows that chose it. */
-static void run_routed(struct forward *f, const struct model_layer *layer)
+/* routed = what each chosen expert makes of the rows of in that chose it. */
+static void run_routed(struct forward *f, const struct model_layer *layer, const float *in)
 {
     const struct expert_routes *routes = &f->routes;
     const struct model_params *params = &f->model->params;
     const struct backend_ops *ops = f->be->ops;
-    forward_ops_matmul(f, f->scores, f->normed, &layer->router, NULL, NULL, routes->row_count);
+    forward_ops_matmul(f, f->scores, in, &layer->router, NULL, NULL, routes->row_count);
     ops->experts_route(f->be, &(struct experts_route_args){
                                   .routes = routes,
                                   .scores = f->scores,
@@ -110,7 +139,7 @@ static void run_routed(struct forward *f, const struct model_layer *layer)
                               });
     ops->experts_gather(f->be, &(struct experts_gather_args){
                                    .out = f->routed,
-                                   .in = f->normed,
+                                   .in = in,
                                    .routes = routes,
                                    .dim = params->dim,
                                });
@@ -120,29 +149,30 @@ static void run_routed(struct forward *f, const struct model_layer *layer)
     run_experts_matmul(f, f->routed, f->gate, layer->expert_down);
 }
 
-/* shared = what the expert of all rows makes of the norm; shared_share = how much of it counts. */
-static void run_shared(struct forward *f, const struct model_layer *layer, uint32_t row_count)
+/* shared = what the expert of all rows makes of in; shared_share = how much of it counts. */
+static void run_shared(struct forward *f, const struct model_layer *layer, const float *in,
+                       uint32_t row_count)
 {
-    forward_ops_matmul(f, f->gate, f->normed, &layer->shared_gate, NULL, NULL, row_count);
-    forward_ops_matmul(f, f->up, f->normed, &layer->shared_up, NULL, NULL, row_count);
+    forward_ops_matmul(f, f->gate, in, &layer->shared_gate, NULL, NULL, row_count);
+    forward_ops_matmul(f, f->up, in, &layer->shared_up, NULL, NULL, row_count);
     run_activation(f, row_count, f->model->params.shared_ffn_dim);
     forward_ops_matmul(f, f->shared, f->gate, &layer->shared_down, NULL, NULL, row_count);
-    forward_ops_matmul(f, f->shared_share, f->normed, &layer->shared_share, NULL, NULL, row_count);
+    forward_ops_matmul(f, f->shared_share, in, &layer->shared_share, NULL, NULL, row_count);
 }
 
-/* hidden += the experts of its norm. */
-static void run_experts(struct forward *f, const struct model_layer *layer, uint32_t row_count)
+/* Models with experts add plainly (model_adds_plainly): there is always a residual. */
+static void run_experts(struct forward *f, const struct model_layer *layer, const float *in,
+                        struct branch branch, uint32_t row_count)
 {
     bool shared = f->model->params.shared_ffn_dim > 0;
-    forward_ops_norm(f, f->normed, f->hidden, &layer->ffn_norm, row_count);
-    run_routed(f, layer);
+    run_routed(f, layer, in);
     if (shared) {
-        run_shared(f, layer, row_count);
+        run_shared(f, layer, in, row_count);
     }
     f->be->ops->experts_combine(f->be, &(struct experts_combine_args){
-                                           .out = f->hidden,
+                                           .out = branch.out,
                                            .in = f->routed,
-                                           .residual = f->hidden,
+                                           .residual = branch.residual,
                                            .shared = shared ? f->shared : NULL,
                                            .shared_gate = shared ? f->shared_share : NULL,
                                            .routes = &f->routes,
@@ -150,12 +180,89 @@ static void run_experts(struct forward *f, const struct model_layer *layer, uint
                                        });
 }
 
+static void run_ffn(struct forward *f, const struct model_layer *layer, const float *in,
+                    struct branch branch, uint32_t row_count)
+{
+    if (f->model->params.expert_count > 0) {
+        run_experts(f, layer, in, branch, row_count);
+        return;
+    }
+    run_ffn_inner(f, layer, in, row_count);
+    forward_ops_matmul(f, branch.out, f->gate, &layer->ffn_down, &layer->ffn_down_bias,
+                       branch.residual, row_count);
+}
+
+/* What a branch reads: the residual stream, through the norm if there is one. */
+static const float *run_input_norm(struct forward *f, const struct tensor *weight,
+                                   const struct tensor *bias, uint32_t row_count)
+{
+    if (weight->data == NULL) {
+        return f->hidden;
+    }
+    forward_ops_norm(f, f->normed, f->hidden, weight, bias, row_count);
+    return f->normed;
+}
+
+static struct branch open_branch(const struct forward *f)
+{
+    bool plainly = model_adds_plainly(&f->model->params);
+    return plainly ? (struct branch){f->hidden, f->hidden} : (struct branch){f->branch, NULL};
+}
+
+/* Adds what stands in the branch's own buffer, if it has one. */
+static void close_branch(struct forward *f, struct branch branch, const struct tensor *post_norm,
+                         uint32_t row_count)
+{
+    if (branch.out == f->hidden) {
+        return;
+    }
+    if (post_norm->data != NULL) {
+        const struct tensor no_bias = {.data = NULL};
+        forward_ops_norm(f, branch.out, branch.out, post_norm, &no_bias, row_count);
+    }
+    forward_ops_add(f, f->hidden, branch.out, f->model->params.residual_scale, row_count);
+}
+
+static void run_one_after_the_other(struct forward *f, const struct batch *batch,
+                                    uint32_t layer_index)
+{
+    const struct model_layer *layer = &f->model->layers[layer_index];
+    uint32_t rows = batch->token_count;
+    struct branch branch = open_branch(f);
+    const float *in = run_input_norm(f, &layer->attention_norm, &layer->attention_norm_bias, rows);
+    run_attention(f, batch, layer_index, in, branch);
+    close_branch(f, branch, &layer->attention_post_norm, rows);
+    in = run_input_norm(f, &layer->ffn_norm, &layer->ffn_norm_bias, rows);
+    run_ffn(f, layer, in, branch, rows);
+    close_branch(f, branch, &layer->ffn_post_norm, rows);
+}
+
+/* hidden += ffn and attention of what it was: the ffn first, then attention on top of it. Where
+ * one norm serves both it is not made twice. */
+static void run_at_once(struct forward *f, const struct batch *batch, uint32_t layer_index)
+{
+    const struct model_layer *layer = &f->model->layers[layer_index];
+    uint32_t rows = batch->token_count;
+    bool own_ffn_norm = layer->ffn_norm.data != NULL;
+    bool second_norm = layer->attention_norm_2.data != NULL;
+    const float *in =
+        run_input_norm(f, own_ffn_norm ? &layer->ffn_norm : &layer->attention_norm,
+                       own_ffn_norm ? &layer->ffn_norm_bias : &layer->attention_norm_bias, rows);
+    run_ffn(f, layer, in, (struct branch){f->branch, NULL}, rows);
+    if (own_ffn_norm || second_norm) {
+        in = run_input_norm(
+            f, second_norm ? &layer->attention_norm_2 : &layer->attention_norm,
+            second_norm ? &layer->attention_norm_2_bias : &layer->attention_norm_bias, rows);
+    }
+    run_attention(f, batch, layer_index, in, (struct branch){f->branch, f->branch});
+    forward_ops_add(f, f->hidden, f->branch, f->model->params.residual_scale, rows);
+}
+
 void forward_layer_run(struct forward *f, const struct batch *batch, uint32_t layer_index)
 {
-    run_attention(f, batch, layer_index);
-    if (f->model->params.expert_count > 0) {
-        run_experts(f, &f->model->layers[layer_index], batch->token_count);
+    if (f->model->params.parallel) {
+        run_at_once(f, batch, layer_index);
     } else {
-        run_ffn(f, &f->model->layers[layer_index], batch->token_count);
+        run_one_after_the_other(f, batch, layer_index);
     }
 }

@@ -7,6 +7,16 @@
 #include "engine/forward.h"
 #include "kernels/workspace.h"
 
+/* Rotations of one kind of layer for the rows of a step. */
+struct forward_angles {
+    float *cos;          /* [rows, rotary_dim / 2] in the workspace */
+    float *sin;          /* the same shape */
+    double *frequencies; /* on the host: [rotary_dim / 2] */
+    double magnitude;    /* of cos and sin */
+    float *host_cos;     /* as cos */
+    float *host_sin;
+};
+
 struct forward {
     const struct model *model;
     struct backend *be;
@@ -21,9 +31,8 @@ struct forward {
     float *v;                    /* the same shape */
     float *attended;             /* as q */
     float *gate;                 /* [rows, ffn_dim], or as wide as all experts of a row */
-    float *up;                   /* the same shape */
-    float *cos;                  /* [rows, rotary_dim / 2] */
-    float *sin;                  /* [rows, rotary_dim / 2] */
+    float *up;                   /* the same shape; empty when the ffn is plain */
+    float *branch;               /* [rows, dim] what attention or ffn will add; often empty */
     float *scores;               /* [rows, expert_count]; from here on, empty in a dense model */
     float *routing;              /* the arrays of a struct expert_routes */
     float *routed;               /* [rows * used, dim] in and out of experts */
@@ -32,10 +41,7 @@ struct forward {
     float *logits;               /* [logits rows, vocab] */
     struct expert_routes routes; /* in `routing`, for all layers in turn */
 
-    double *frequencies; /* on the host: [rotary_dim / 2] */
-    double magnitude;    /* of cos and sin */
-    float *host_cos;
-    float *host_sin;
+    struct forward_angles angles[LAYER_ROPE_COUNT]; /* that of LAYER_ROPE_NONE is unused */
     float *host_logits;
     struct attention_span *spans; /* [span_count_max] */
 };

@@ -179,6 +179,7 @@ enum status memory_plan_make(struct memory_plan *plan, const struct config *conf
         .token_count_max = plan->scheduler.batch_tokens_max,
         .span_count_max = plan->scheduler.running_max,
         .logits_count_max = plan->scheduler.logits_rows_max,
+        .context_tokens = context_tokens,
     };
     add_totals(plan, params, weight_bytes, packed_bytes);
     return OK;

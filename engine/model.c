@@ -7,6 +7,7 @@
 #include "configs/limits.h"
 #include "engine/expert_params.h"
 #include "engine/family.h"
+#include "engine/layer_params.h"
 #include "engine/params_reader.h"
 #include "engine/rope_params.h"
 #include "engine/weights.h"
@@ -36,10 +37,7 @@ static enum status read_sizes(const struct params_reader *reader, struct model_p
             return status;
         }
     }
-    char key[PARAMS_KEY_BYTES];
-    return gguf_get_f32(reader->file,
-                        params_reader_key(reader, "attention.layer_norm_rms_epsilon", key), true,
-                        0.0f, 1.0f, &params->norm_epsilon, err);
+    return OK;
 }
 
 static enum status read_head_dim(const struct params_reader *reader, struct model_params *params,
@@ -52,7 +50,7 @@ static enum status read_head_dim(const struct params_reader *reader, struct mode
         return status;
     }
     const char *path = reader->file->path;
-    const char *arch = reader->architecture;
+    const char *arch = reader->family->architecture;
     if (key_length == 0) {
         if (params->dim % params->head_count != 0) {
             return error_set(err, ERR_FORMAT,
@@ -90,7 +88,7 @@ static enum status read_heads(const struct params_reader *reader, struct model_p
         return error_set(err, ERR_FORMAT,
                          "%s: %s.attention.head_count_kv is %u, which does not divide "
                          "attention.head_count %u",
-                         reader->file->path, reader->architecture, params->kv_head_count,
+                         reader->file->path, reader->family->architecture, params->kv_head_count,
                          params->head_count);
     }
     return status == OK ? read_head_dim(reader, params, err) : status;
@@ -130,7 +128,7 @@ static enum status read_vocab(const struct params_reader *reader, struct model_p
     if (status == OK && vocab_size != params->vocab_count) {
         return error_set(err, ERR_FORMAT,
                          "%s: %s.vocab_size is %u but token_embd.weight has %llu rows", file->path,
-                         reader->architecture, vocab_size, (unsigned long long)row_count);
+                         reader->family->architecture, vocab_size, (unsigned long long)row_count);
     }
     return status;
 }
@@ -162,15 +160,9 @@ enum status model_read_params(struct model_params *params, const struct gguf *fi
         return status;
     }
     params->architecture = family->architecture;
-    params->rope_style = family->rope_style;
-    params->activation = family->activation;
-    params->qkv_bias = family->qkv_bias;
-    params->qk_norm = family->qk_norm;
-    params->expert_normalize = family->expert_normalize;
-
-    const struct params_reader reader = {file, family->architecture};
-    static const read_fn steps[] = {read_sizes, read_heads, read_vocab, rope_params_read};
-    status = expert_params_read(&reader, family, params, err);
+    const struct params_reader reader = {file, family};
+    static const read_fn steps[] = {read_sizes, expert_params_read, read_heads,
+                                    read_vocab, layer_params_read,  rope_params_read};
     for (size_t i = 0; i < sizeof steps / sizeof steps[0] && status == OK; i++) {
         status = steps[i](&reader, params, err);
     }
@@ -210,16 +202,16 @@ enum status model_open(struct model *model, const struct gguf *file, struct back
         model_close(model);
         return status;
     }
-    status = weights_bind(model, file, be, err);
+    status = layer_params_assign(model, file, err);
     if (status == OK) {
-        status = rope_params_check_factors(model, file, err);
+        status = weights_bind(model, file, be, err);
+    }
+    if (status == OK) {
+        status = rope_params_finish(model, file, err);
     }
     if (status != OK) {
         model_close(model);
         return status;
-    }
-    if (model->rope_factors.data != NULL && model->params.rope_scaling == ROPE_SCALING_NONE) {
-        model->params.rope_scaling = ROPE_SCALING_LLAMA3;
     }
     return OK;
 }

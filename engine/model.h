@@ -7,6 +7,7 @@
 #define ENGINE_MODEL_H
 
 #include "configs/error.h"
+#include "engine/family.h"
 #include "engine/formats/gguf.h"
 #include "kernels/backend.h"
 
@@ -18,6 +19,15 @@ enum rope_scaling {
     ROPE_SCALING_LINEAR,
     ROPE_SCALING_YARN,
     ROPE_SCALING_LLAMA3, /* given in GGUF as the tensor rope_freqs.weight */
+    ROPE_SCALING_LONG,   /* LongRoPE: rope_factors_short.weight and rope_factors_long.weight */
+};
+
+/* Which angles a layer rotates q and k by. */
+enum layer_rope {
+    LAYER_ROPE_NONE,
+    LAYER_ROPE_SCALED, /* those the file describes */
+    LAYER_ROPE_PLAIN,  /* unscaled, of a base of their own */
+    LAYER_ROPE_COUNT
 };
 
 struct model_params {
@@ -34,10 +44,28 @@ struct model_params {
     uint32_t shared_ffn_dim; /* of the expert that every row uses; 0: there is none */
     uint32_t vocab_count;
     uint32_t context_tokens; /* as trained, scaling included */
+    enum norm_kind norm;
+    enum norm_place norm_place;
+    bool norm_bias;
     float norm_epsilon;
+    bool parallel;          /* attention and ffn read the same residual stream */
+    bool shared_norm;       /* when parallel: and one norm of it */
+    bool second_norm;       /* a layer may have attention_norm_2 */
+    bool learned_positions; /* instead of rotary ones */
+    float embedding_scale;
+    float residual_scale;    /* of what attention and ffn add */
+    float attention_scale;   /* of q k^T */
+    float attention_softcap; /* 0: none */
+    float logit_scale;
+    float logit_softcap;     /* 0: none */
+    uint32_t window;         /* positions that layers with a window see; 0: no layer has one */
+    uint32_t window_period;  /* of so many layers all but the last have it; 1: all */
+    uint32_t no_rope_period; /* of so many layers the last is not rotated; 0: all are */
     enum rope_style rope_style;
-    uint32_t rotary_dim;
+    uint32_t rotary_dim; /* 0: nothing is rotated */
     float rope_theta;
+    bool window_rope_plain; /* layers with a window take LAYER_ROPE_PLAIN ... */
+    float plain_rope_theta; /* ... of this base */
     enum rope_scaling rope_scaling;
     float rope_factor;             /* position scale of linear and YaRN: > 0 */
     uint32_t rope_original_tokens; /* context before scaling: YaRN */
@@ -47,30 +75,42 @@ struct model_params {
     float yarn_beta_slow;          /* ... and fewer are fully interpolated */
     float yarn_log_multiplier;     /* divides the magnitude (mscale_all_dim); 0 = 1 */
     bool qkv_bias;                 /* the family demands biases; others may have them */
-    bool qk_norm;                  /* RMSNorm over each head's q and k */
-    bool expert_normalize;         /* the weights of a row's experts are scaled to sum 1 */
+    bool qkv_fused;                /* one tensor: rows of q, then of k, then of v */
+    enum qk_norm qk_norm;
+    enum ffn_kind ffn;
     enum activation activation;
+    bool expert_normalize; /* the weights of a row's experts are scaled to sum 1 */
+    bool experts_apart;    /* a tensor for each expert, as early files have it */
 };
 
 struct model_layer {
-    struct tensor attention_norm; /* [dim] f32 */
-    struct tensor q;              /* [head_count * head_dim, dim] */
-    struct tensor k;              /* [kv_head_count * head_dim, dim] */
-    struct tensor v;              /* [kv_head_count * head_dim, dim] */
-    struct tensor q_bias;         /* [head_count * head_dim] f32, or absent */
+    uint32_t window; /* the last positions that are seen; 0: all */
+    enum layer_rope rope;
+
+    struct tensor attention_norm;      /* [dim] f32; norms and biases may be absent */
+    struct tensor attention_norm_bias; /* [dim] f32; so the next four */
+    struct tensor attention_norm_2;    /* attention's own, where the other is the ffn's */
+    struct tensor attention_norm_2_bias;
+    struct tensor attention_post_norm; /* of what attention adds */
+    struct tensor q;                   /* [head_count * head_dim, dim] */
+    struct tensor k;                   /* [kv_head_count * head_dim, dim] */
+    struct tensor v;                   /* [kv_head_count * head_dim, dim] */
+    struct tensor q_bias;              /* [head_count * head_dim] f32 */
     struct tensor k_bias;
     struct tensor v_bias;
-    struct tensor q_norm;                /* [head_dim] f32, or absent */
-    struct tensor k_norm;                /* [head_dim] f32, or absent */
-    struct tensor attention_output;      /* [dim, head_count * head_dim] */
-    struct tensor ffn_norm;              /* [dim] f32 */
-    struct tensor ffn_gate;              /* [ffn_dim, dim] */
-    struct tensor ffn_up;                /* [ffn_dim, dim] */
-    struct tensor ffn_down;              /* [dim, ffn_dim] */
-    struct tensor attention_output_bias; /* [dim] f32, or absent; so the next three */
-    struct tensor ffn_gate_bias;         /* [ffn_dim] */
-    struct tensor ffn_up_bias;           /* [ffn_dim] */
-    struct tensor ffn_down_bias;         /* [dim] */
+    struct tensor q_norm;           /* [head_dim] or [head_count * head_dim] f32 */
+    struct tensor k_norm;           /* [head_dim] or [kv_head_count * head_dim] f32 */
+    struct tensor attention_output; /* [dim, head_count * head_dim] */
+    struct tensor attention_output_bias;
+    struct tensor ffn_norm; /* [dim] f32 */
+    struct tensor ffn_norm_bias;
+    struct tensor ffn_post_norm; /* of what the ffn adds */
+    struct tensor ffn_gate;      /* [ffn_dim, dim], absent in a plain ffn */
+    struct tensor ffn_up;        /* [ffn_dim, dim] */
+    struct tensor ffn_down;      /* [dim, ffn_dim] */
+    struct tensor ffn_gate_bias; /* [ffn_dim] */
+    struct tensor ffn_up_bias;   /* [ffn_dim] */
+    struct tensor ffn_down_bias; /* [dim] */
 
     /* In a mixture of experts, instead of the ffn. The shared one only where shared_ffn_dim > 0. */
     struct tensor router;       /* [expert_count, dim] */
@@ -85,16 +125,27 @@ struct model_layer {
 
 struct model {
     struct model_params params;
-    struct tensor embedding;    /* [vocab, dim] */
-    struct tensor output_norm;  /* [dim] f32 */
-    struct tensor output;       /* [vocab, dim]; the embedding again when tied */
-    struct tensor rope_factors; /* [rotary_dim / 2] f32 frequency divisors, or absent */
-    struct model_layer *layers; /* [layer_count] */
-    struct tensor *experts;     /* those of all layers, or NULL */
-    float *converted;           /* norms and biases that the file stores in another type, as f32 */
+    struct tensor embedding;   /* [vocab, dim] */
+    struct tensor positions;   /* [context_tokens, dim], or absent */
+    struct tensor output_norm; /* [dim] f32 */
+    struct tensor output_norm_bias;
+    struct tensor output;             /* [vocab, dim]; the embedding again when tied */
+    struct tensor rope_factors;       /* [rotary_dim / 2] f32 frequency divisors, or absent */
+    struct tensor rope_factors_long;  /* of contexts beyond rope_original_tokens, or absent */
+    struct tensor rope_factors_short; /* of others, or absent */
+    struct model_layer *layers;       /* [layer_count] */
+    struct tensor *experts;           /* those of all layers, or NULL */
+    float *converted; /* norms and biases that the file stores in another type, as f32 */
     uint64_t parameter_count;
     uint64_t weight_bytes;
 };
+
+/* Do attention and ffn add to the residual stream as they are? */
+static inline bool model_adds_plainly(const struct model_params *params)
+{
+    return params->norm_place == NORMS_BEFORE && !params->parallel &&
+           params->residual_scale == 1.0f;
+}
 
 /* Reads and checks hyper-parameters alone: for --plan and messages. */
 enum status model_read_params(struct model_params *params, const struct gguf *file,

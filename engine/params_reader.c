@@ -5,7 +5,7 @@
 
 const char *params_reader_key(const struct params_reader *reader, const char *suffix, char *key)
 {
-    snprintf(key, PARAMS_KEY_BYTES, "%s.%s", reader->architecture, suffix);
+    snprintf(key, PARAMS_KEY_BYTES, "%s.%s", reader->family->architecture, suffix);
     return key;
 }
 
@@ -23,4 +23,12 @@ enum status params_reader_f32(const struct params_reader *reader, const char *su
     char key[PARAMS_KEY_BYTES];
     params_reader_key(reader, suffix, key);
     return gguf_get_f32(reader->file, key, false, min, max, out, err);
+}
+
+enum status params_reader_bool(const struct params_reader *reader, const char *suffix, bool *out,
+                               struct error *err)
+{
+    char key[PARAMS_KEY_BYTES];
+    params_reader_key(reader, suffix, key);
+    return gguf_get_bool(reader->file, key, false, out, err);
 }

@@ -6,6 +6,7 @@
 #define ENGINE_PARAMS_READER_H
 
 #include "configs/error.h"
+#include "engine/family.h"
 #include "engine/formats/gguf.h"
 
 #include <stdbool.h>
@@ -15,10 +16,10 @@ enum {
     PARAMS_KEY_BYTES = 96
 };
 
-/* A file and the prefix of its keys. */
+/* A file and the family it names, whose name begins its keys. */
 struct params_reader {
     const struct gguf *file;
-    const char *architecture;
+    const struct family *family;
 };
 
 /* "llama.block_count" into key, which has PARAMS_KEY_BYTES. Returns key. */
@@ -28,5 +29,7 @@ enum status params_reader_u32(const struct params_reader *reader, const char *su
                               uint32_t min, uint32_t max, uint32_t *out, struct error *err);
 enum status params_reader_f32(const struct params_reader *reader, const char *suffix, float min,
                               float max, float *out, struct error *err);
+enum status params_reader_bool(const struct params_reader *reader, const char *suffix, bool *out,
+                               struct error *err);
 
 #endif

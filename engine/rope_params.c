@@ -17,9 +17,14 @@ static const float yarn_turns_max = 1e6f;
 
 static const double two_pi = 6.283185307179586476925;
 
+/* `sluice.rope.halves` says that q and k lie as in the checkpoint, whatever files of the family
+ * usually do. */
 static enum status read_rotation(const struct params_reader *reader, struct model_params *params,
                                  struct error *err)
 {
+    if (params->learned_positions) {
+        return OK;
+    }
     params->rotary_dim = params->head_dim;
     enum status status = params_reader_u32(reader, "rope.dimension_count", false, 2,
                                            params->head_dim, &params->rotary_dim, err);
@@ -27,14 +32,31 @@ static enum status read_rotation(const struct params_reader *reader, struct mode
         return error_set(err, ERR_FORMAT,
                          "%s: %s.rope.dimension_count is %u (default: the head's length); it must "
                          "be even",
-                         reader->file->path, reader->architecture, params->rotary_dim);
+                         reader->file->path, reader->family->architecture, params->rotary_dim);
     }
     params->rope_theta = 10000.0f;
     if (status == OK) {
         status = params_reader_f32(reader, "rope.freq_base", rope_theta_min, rope_theta_max,
                                    &params->rope_theta, err);
     }
-    return status;
+    if (status == OK) {
+        status = params_reader_f32(reader, "rope.freq_base_swa", rope_theta_min, rope_theta_max,
+                                   &params->plain_rope_theta, err);
+    }
+    if (params->plain_rope_theta == 0.0f) {
+        params->plain_rope_theta = params->rope_theta;
+    }
+    params->rope_style = reader->family->rope_style;
+    bool halves = params->rope_style == ROPE_HALVES;
+    if (status == OK) {
+        status = gguf_get_bool(reader->file, "sluice.rope.halves", false, &halves, err);
+    }
+    params->rope_style = halves ? ROPE_HALVES : ROPE_NEIGHBOURS;
+    uint32_t window_rotary_dim = params->rotary_dim;
+    return status == OK
+               ? params_reader_u32(reader, "rope.dimension_count_swa", false, params->rotary_dim,
+                                   params->rotary_dim, &window_rotary_dim, err)
+               : status;
 }
 
 static enum status read_scaling_type(const struct params_reader *reader,
@@ -47,6 +69,9 @@ static enum status read_scaling_type(const struct params_reader *reader,
         {"none", ROPE_SCALING_NONE},
         {"linear", ROPE_SCALING_LINEAR},
         {"yarn", ROPE_SCALING_YARN},
+        {"longrope", ROPE_SCALING_LONG},
+        /* NTK by length changes nothing up to the trained context, and no request is longer. */
+        {"dynamic", ROPE_SCALING_NONE},
     };
     char key[PARAMS_KEY_BYTES];
     params_reader_key(reader, "rope.scaling.type", key);
@@ -63,8 +88,8 @@ static enum status read_scaling_type(const struct params_reader *reader,
     }
     char text[PARAMS_KEY_BYTES];
     return error_set(err, ERR_UNSUPPORTED,
-                     "%s: %s is \"%s\"; the known ones are none, linear, yarn", reader->file->path,
-                     key, family_printable(text, sizeof text, type));
+                     "%s: %s is \"%s\"; the known ones are none, linear, yarn, longrope, dynamic",
+                     reader->file->path, key, family_printable(text, sizeof text, type));
 }
 
 static enum status read_yarn(const struct params_reader *reader, struct model_params *params,
@@ -95,8 +120,8 @@ static enum status read_yarn(const struct params_reader *reader, struct model_pa
         return error_set(err, ERR_FORMAT,
                          "%s: %s.rope.scaling.yarn_beta_fast is %g and yarn_beta_slow %g; fast "
                          "must be above slow, and slow above 0",
-                         reader->file->path, reader->architecture, (double)params->yarn_beta_fast,
-                         (double)params->yarn_beta_slow);
+                         reader->file->path, reader->family->architecture,
+                         (double)params->yarn_beta_fast, (double)params->yarn_beta_slow);
     }
     float attention_factor = 1.0f;
     enum status status = params_reader_f32(reader, "rope.scaling.yarn_attn_factor", 0.0f,
@@ -167,19 +192,64 @@ enum status rope_params_read(const struct params_reader *reader, struct model_pa
 }
 
 /* Divisors that are not positive numbers would make every position's angle infinite or NaN. */
-enum status rope_params_check_factors(const struct model *model, const struct gguf *file,
-                                      struct error *err)
+static enum status check_factors(const struct tensor *tensor, const char *name, uint32_t pair_count,
+                                 const struct gguf *file, struct error *err)
 {
-    const float *factors = model->rope_factors.data;
-    for (uint32_t i = 0; factors != NULL && i < model->params.rotary_dim / 2; i++) {
+    const float *factors = tensor->data;
+    for (uint32_t i = 0; factors != NULL && i < pair_count; i++) {
         if (!isfinite(factors[i]) || factors[i] <= 0.0f) {
             return error_set(err, ERR_FORMAT,
-                             "%s: tensor rope_freqs.weight holds %g at index %u; divisors must be "
-                             "finite and above 0",
-                             file->path, (double)factors[i], i);
+                             "%s: tensor %s holds %g at index %u; divisors must be finite and "
+                             "above 0",
+                             file->path, name, (double)factors[i], i);
         }
     }
     return OK;
+}
+
+static enum status check_long_rope(const struct model *model, const struct gguf *file,
+                                   struct error *err)
+{
+    bool has_long = model->rope_factors_long.data != NULL;
+    bool has_short = model->rope_factors_short.data != NULL;
+    if (has_long != has_short || (model->params.rope_scaling == ROPE_SCALING_LONG && !has_long)) {
+        return error_set(err, ERR_FORMAT,
+                         "%s: tensor %s is missing; LongRoPE needs factors for short and for long "
+                         "contexts",
+                         file->path,
+                         has_short ? "rope_factors_long.weight" : "rope_factors_short.weight");
+    }
+    if (has_long && model->params.rope_original_tokens == 0) {
+        return error_set(err, ERR_FORMAT,
+                         "%s: key %s.rope.scaling.original_context_length is missing; LongRoPE "
+                         "needs it",
+                         file->path, model->params.architecture);
+    }
+    return OK;
+}
+
+enum status rope_params_finish(struct model *model, const struct gguf *file, struct error *err)
+{
+    const struct {
+        const struct tensor *tensor;
+        const char *name;
+    } rows[] = {
+        {&model->rope_factors, "rope_freqs.weight"},
+        {&model->rope_factors_long, "rope_factors_long.weight"},
+        {&model->rope_factors_short, "rope_factors_short.weight"},
+    };
+    enum status status = check_long_rope(model, file, err);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0] && status == OK; i++) {
+        status =
+            check_factors(rows[i].tensor, rows[i].name, model->params.rotary_dim / 2, file, err);
+    }
+    if (model->rope_factors_long.data != NULL) {
+        model->params.rope_scaling = ROPE_SCALING_LONG;
+    } else if (model->rope_factors.data != NULL &&
+               model->params.rope_scaling == ROPE_SCALING_NONE) {
+        model->params.rope_scaling = ROPE_SCALING_LLAMA3;
+    }
+    return status;
 }
 
 /* The index of the pair that makes `turns` full turns within the original context. */
@@ -206,16 +276,31 @@ static double yarn_magnitude(double factor, double multiplier)
     return factor <= 1.0 ? 1.0 : 1.0 + 0.1 * multiplier * log(factor);
 }
 
-void rope_params_frequencies(const struct model *model, double *out, double *magnitude)
+static const float *divisors_of(const struct model *model, uint32_t context_tokens)
+{
+    if (model->params.rope_scaling != ROPE_SCALING_LONG) {
+        return model->rope_factors.data;
+    }
+    bool beyond = context_tokens > model->params.rope_original_tokens;
+    return beyond ? model->rope_factors_long.data : model->rope_factors_short.data;
+}
+
+static double unscaled_frequency(const struct model_params *params, float theta, uint32_t pair)
+{
+    return pow((double)theta, -2.0 * pair / params->rotary_dim);
+}
+
+static void scaled_frequencies(const struct model *model, uint32_t context_tokens, double *out,
+                               double *magnitude)
 {
     const struct model_params *params = &model->params;
-    const float *divisors = model->rope_factors.data;
+    const float *divisors = divisors_of(model, context_tokens);
     double factor = (double)params->rope_factor;
     bool yarn = params->rope_scaling == ROPE_SCALING_YARN && params->yarn_extrapolation > 0.0f;
     bool scaled = yarn || params->rope_scaling == ROPE_SCALING_LINEAR ||
                   params->rope_scaling == ROPE_SCALING_YARN;
     for (uint32_t i = 0; i < params->rotary_dim / 2; i++) {
-        double frequency = pow((double)params->rope_theta, -2.0 * i / params->rotary_dim);
+        double frequency = unscaled_frequency(params, params->rope_theta, i);
         if (divisors != NULL) {
             frequency /= (double)divisors[i];
         }
@@ -227,4 +312,17 @@ void rope_params_frequencies(const struct model *model, double *out, double *mag
         *magnitude *= yarn_magnitude(factor, 1.0);
         *magnitude /= yarn_magnitude(factor, (double)params->yarn_log_multiplier);
     }
+}
+
+void rope_params_frequencies(const struct model *model, enum layer_rope rope,
+                             uint32_t context_tokens, double *out, double *magnitude)
+{
+    if (rope == LAYER_ROPE_SCALED) {
+        scaled_frequencies(model, context_tokens, out, magnitude);
+        return;
+    }
+    for (uint32_t i = 0; i < model->params.rotary_dim / 2; i++) {
+        out[i] = unscaled_frequency(&model->params, model->params.plain_rope_theta, i);
+    }
+    *magnitude = 1.0;
 }

@@ -11,12 +11,16 @@
 enum status rope_params_read(const struct params_reader *reader, struct model_params *params,
                              struct error *err);
 
-/* Of a model whose tensors are bound: refuses factors that would make angles infinite or NaN. */
-enum status rope_params_check_factors(const struct model *model, const struct gguf *file,
-                                      struct error *err);
+/* Of a model whose tensors are bound: refuses factors that would make angles infinite or NaN, and
+ * settles which scaling it is. */
+enum status rope_params_finish(struct model *model, const struct gguf *file, struct error *err);
 
-/* The angle per position of each rotary pair, scaling applied, and the factor on cos and sin
- * (YaRN). out: [rotary_dim / 2]. */
-void rope_params_frequencies(const struct model *model, double *out, double *magnitude);
+/* The angle per position of each rotary pair and the factor on cos and sin, for layers of this
+ * kind, which is not LAYER_ROPE_NONE. context_tokens: the longest request. LongRoPE has factors
+ * for contexts within the original one and others for those beyond, and keys already stored
+ * cannot change theirs: so the longest request decides for all, as in llama.cpp and vLLM.
+ * out: [rotary_dim / 2]. */
+void rope_params_frequencies(const struct model *model, enum layer_rope rope,
+                             uint32_t context_tokens, double *out, double *magnitude);
 
 #endif

@@ -1,47 +1,83 @@
-/* tensor_table.c - one row a tensor, whatever the family; which of them a family has is decided by
+/* tensor_table.c - one row a tensor, whatever the family; which of them a model has is decided by
  * its flags. SPDX-License-Identifier: Apache-2.0 */
 #include "engine/tensor_table.h"
 
 #define IN_MODEL(member) offsetof(struct model, member)
 #define IN_LAYER(member) offsetof(struct model_layer, member)
 
+/* Presence and extents as in struct tensor_row, the latter without EXTENT_. */
+#define COMMON(tensor_name, who, row_extent, value_extent)                                         \
+    .name = (tensor_name), .presence = (who), .rows = EXTENT_##row_extent,                         \
+    .values = EXTENT_##value_extent
+#define MODEL_ROW(name, member, who, rows, values)                                                 \
+    {                                                                                              \
+        COMMON(name, who, rows, values), .offset = IN_MODEL(member)                                \
+    }
+#define LAYER_ROW(name, member, who, rows, values)                                                 \
+    {                                                                                              \
+        COMMON(name, who, rows, values), .offset = IN_LAYER(member)                                \
+    }
+#define FUSED_ROW(name, who, rows, values, ...)                                                    \
+    {                                                                                              \
+        COMMON(name, who, rows, values), .parts = { __VA_ARGS__ }                                  \
+    }
+#define EXPERT_ROW(name, own_name, member, rows, values)                                           \
+    {                                                                                              \
+        COMMON(name, PER_EXPERT, rows, values), .offset = IN_LAYER(member), .apart = (own_name)    \
+    }
+
 const struct tensor_row tensor_table_model[] = {
-    {"token_embd.weight", IN_MODEL(embedding), REQUIRED, EXTENT_VOCAB, EXTENT_DIM},
-    {"output_norm.weight", IN_MODEL(output_norm), REQUIRED, EXTENT_NONE, EXTENT_DIM},
-    {"output.weight", IN_MODEL(output), OPTIONAL, EXTENT_VOCAB, EXTENT_DIM},
-    {"rope_freqs.weight", IN_MODEL(rope_factors), OPTIONAL, EXTENT_NONE, EXTENT_ROTARY_PAIRS},
+    MODEL_ROW("token_embd.weight", embedding, REQUIRED, VOCAB, DIM),
+    MODEL_ROW("position_embd.weight", positions, WITH_POSITIONS, CONTEXT, DIM),
+    MODEL_ROW("output_norm.weight", output_norm, REQUIRED, NONE, DIM),
+    MODEL_ROW("output_norm.bias", output_norm_bias, OUTPUT_NORM_BIAS, NONE, DIM),
+    MODEL_ROW("output.weight", output, OPTIONAL, VOCAB, DIM),
+    MODEL_ROW("rope_freqs.weight", rope_factors, OPTIONAL, NONE, ROTARY_PAIRS),
+    MODEL_ROW("rope_factors_long.weight", rope_factors_long, OPTIONAL, NONE, ROTARY_PAIRS),
+    MODEL_ROW("rope_factors_short.weight", rope_factors_short, OPTIONAL, NONE, ROTARY_PAIRS),
 };
 
 const struct tensor_row tensor_table_layer[] = {
-    {"attn_norm.weight", IN_LAYER(attention_norm), REQUIRED, EXTENT_NONE, EXTENT_DIM},
-    {"attn_q.weight", IN_LAYER(q), REQUIRED, EXTENT_Q, EXTENT_DIM},
-    {"attn_k.weight", IN_LAYER(k), REQUIRED, EXTENT_KV, EXTENT_DIM},
-    {"attn_v.weight", IN_LAYER(v), REQUIRED, EXTENT_KV, EXTENT_DIM},
-    {"attn_q.bias", IN_LAYER(q_bias), WITH_QKV_BIAS, EXTENT_NONE, EXTENT_Q},
-    {"attn_k.bias", IN_LAYER(k_bias), WITH_QKV_BIAS, EXTENT_NONE, EXTENT_KV},
-    {"attn_v.bias", IN_LAYER(v_bias), WITH_QKV_BIAS, EXTENT_NONE, EXTENT_KV},
-    {"attn_q_norm.weight", IN_LAYER(q_norm), WITH_QK_NORM, EXTENT_NONE, EXTENT_HEAD},
-    {"attn_k_norm.weight", IN_LAYER(k_norm), WITH_QK_NORM, EXTENT_NONE, EXTENT_HEAD},
-    {"attn_output.weight", IN_LAYER(attention_output), REQUIRED, EXTENT_DIM, EXTENT_Q},
-    {"attn_output.bias", IN_LAYER(attention_output_bias), OPTIONAL, EXTENT_NONE, EXTENT_DIM},
-    {"ffn_norm.weight", IN_LAYER(ffn_norm), REQUIRED, EXTENT_NONE, EXTENT_DIM},
-    {"ffn_gate.weight", IN_LAYER(ffn_gate), DENSE, EXTENT_FFN, EXTENT_DIM},
-    {"ffn_up.weight", IN_LAYER(ffn_up), DENSE, EXTENT_FFN, EXTENT_DIM},
-    {"ffn_down.weight", IN_LAYER(ffn_down), DENSE, EXTENT_DIM, EXTENT_FFN},
-    {"ffn_gate.bias", IN_LAYER(ffn_gate_bias), DENSE_OPTIONAL, EXTENT_NONE, EXTENT_FFN},
-    {"ffn_up.bias", IN_LAYER(ffn_up_bias), DENSE_OPTIONAL, EXTENT_NONE, EXTENT_FFN},
-    {"ffn_down.bias", IN_LAYER(ffn_down_bias), DENSE_OPTIONAL, EXTENT_NONE, EXTENT_DIM},
-    {"ffn_gate_inp.weight", IN_LAYER(router), WITH_EXPERTS, EXTENT_EXPERTS, EXTENT_DIM},
-    {"ffn_gate_exps.weight", IN_LAYER(expert_gate), PER_EXPERT, EXTENT_EXPERT_FFN, EXTENT_DIM},
-    {"ffn_up_exps.weight", IN_LAYER(expert_up), PER_EXPERT, EXTENT_EXPERT_FFN, EXTENT_DIM},
-    {"ffn_down_exps.weight", IN_LAYER(expert_down), PER_EXPERT, EXTENT_DIM, EXTENT_EXPERT_FFN},
-    {"ffn_gate_shexp.weight", IN_LAYER(shared_gate), WITH_SHARED_EXPERT, EXTENT_SHARED_FFN,
-     EXTENT_DIM},
-    {"ffn_up_shexp.weight", IN_LAYER(shared_up), WITH_SHARED_EXPERT, EXTENT_SHARED_FFN, EXTENT_DIM},
-    {"ffn_down_shexp.weight", IN_LAYER(shared_down), WITH_SHARED_EXPERT, EXTENT_DIM,
-     EXTENT_SHARED_FFN},
-    {"ffn_gate_inp_shexp.weight", IN_LAYER(shared_share), WITH_SHARED_EXPERT, EXTENT_ONE,
-     EXTENT_DIM},
+    LAYER_ROW("attn_norm.weight", attention_norm, NORM_BEFORE, NONE, DIM),
+    LAYER_ROW("attn_norm.bias", attention_norm_bias, NORM_BEFORE_BIAS, NONE, DIM),
+    LAYER_ROW("attn_norm_2.weight", attention_norm_2, NORM_SECOND, NONE, DIM),
+    LAYER_ROW("attn_norm_2.bias", attention_norm_2_bias, NORM_SECOND, NONE, DIM),
+    LAYER_ROW("attn_q.weight", q, QKV_APART, Q, DIM),
+    LAYER_ROW("attn_k.weight", k, QKV_APART, KV, DIM),
+    LAYER_ROW("attn_v.weight", v, QKV_APART, KV, DIM),
+    LAYER_ROW("attn_q.bias", q_bias, QKV_APART_BIAS, NONE, Q),
+    LAYER_ROW("attn_k.bias", k_bias, QKV_APART_BIAS, NONE, KV),
+    LAYER_ROW("attn_v.bias", v_bias, QKV_APART_BIAS, NONE, KV),
+    FUSED_ROW("attn_qkv.weight", QKV_FUSED, QKV, DIM, {IN_LAYER(q), EXTENT_Q},
+              {IN_LAYER(k), EXTENT_KV}, {IN_LAYER(v), EXTENT_KV}),
+    FUSED_ROW("attn_qkv.bias", QKV_FUSED_BIAS, NONE, QKV, {IN_LAYER(q_bias), EXTENT_Q},
+              {IN_LAYER(k_bias), EXTENT_KV}, {IN_LAYER(v_bias), EXTENT_KV}),
+    LAYER_ROW("attn_q_norm.weight", q_norm, WITH_QK_NORM, NONE, Q_NORM),
+    LAYER_ROW("attn_k_norm.weight", k_norm, WITH_QK_NORM, NONE, K_NORM),
+    LAYER_ROW("attn_output.weight", attention_output, REQUIRED, DIM, Q),
+    LAYER_ROW("attn_output.bias", attention_output_bias, OPTIONAL, NONE, DIM),
+    LAYER_ROW("post_attention_norm.weight", attention_post_norm, NORM_AFTER, NONE, DIM),
+    LAYER_ROW("ffn_norm.weight", ffn_norm, FFN_NORM, NONE, DIM),
+    LAYER_ROW("ffn_norm.bias", ffn_norm_bias, FFN_NORM_BIAS, NONE, DIM),
+    LAYER_ROW("ffn_gate.weight", ffn_gate, DENSE_GATE, FFN, DIM),
+    LAYER_ROW("ffn_up.weight", ffn_up, DENSE_UP, FFN, DIM),
+    FUSED_ROW("ffn_up.weight", DENSE_GATE_FUSED, FFN_TWICE, DIM, {IN_LAYER(ffn_gate), EXTENT_FFN},
+              {IN_LAYER(ffn_up), EXTENT_FFN}),
+    LAYER_ROW("ffn_down.weight", ffn_down, DENSE, DIM, FFN),
+    LAYER_ROW("ffn_gate.bias", ffn_gate_bias, DENSE_GATE_OPTIONAL, NONE, FFN),
+    LAYER_ROW("ffn_up.bias", ffn_up_bias, DENSE_UP_OPTIONAL, NONE, FFN),
+    FUSED_ROW("ffn_up.bias", DENSE_GATE_FUSED_OPTIONAL, NONE, FFN_TWICE,
+              {IN_LAYER(ffn_gate_bias), EXTENT_FFN}, {IN_LAYER(ffn_up_bias), EXTENT_FFN}),
+    LAYER_ROW("ffn_down.bias", ffn_down_bias, DENSE_OPTIONAL, NONE, DIM),
+    LAYER_ROW("post_ffw_norm.weight", ffn_post_norm, NORM_AFTER, NONE, DIM),
+    LAYER_ROW("ffn_gate_inp.weight", router, WITH_EXPERTS, EXPERTS, DIM),
+    EXPERT_ROW("ffn_gate_exps.weight", "ffn_gate", expert_gate, EXPERT_FFN, DIM),
+    EXPERT_ROW("ffn_up_exps.weight", "ffn_up", expert_up, EXPERT_FFN, DIM),
+    EXPERT_ROW("ffn_down_exps.weight", "ffn_down", expert_down, DIM, EXPERT_FFN),
+    LAYER_ROW("ffn_gate_shexp.weight", shared_gate, WITH_SHARED_EXPERT, SHARED_FFN, DIM),
+    LAYER_ROW("ffn_up_shexp.weight", shared_up, WITH_SHARED_EXPERT, SHARED_FFN, DIM),
+    LAYER_ROW("ffn_down_shexp.weight", shared_down, WITH_SHARED_EXPERT, DIM, SHARED_FFN),
+    LAYER_ROW("ffn_gate_inp_shexp.weight", shared_share, WITH_SHARED_EXPERT, ONE, DIM),
 };
 
 const uint32_t tensor_table_model_count = sizeof tensor_table_model / sizeof tensor_table_model[0];
@@ -49,18 +85,72 @@ const uint32_t tensor_table_layer_count = sizeof tensor_table_layer / sizeof ten
 
 void tensor_table_extents(const struct model_params *params, uint64_t extents[EXTENT_COUNT])
 {
+    uint64_t q = (uint64_t)params->head_count * params->head_dim;
+    uint64_t kv = (uint64_t)params->kv_head_count * params->head_dim;
+    bool by_head = params->qk_norm == QK_NORM_HEAD;
     extents[EXTENT_NONE] = 1;
     extents[EXTENT_DIM] = params->dim;
-    extents[EXTENT_Q] = (uint64_t)params->head_count * params->head_dim;
-    extents[EXTENT_KV] = (uint64_t)params->kv_head_count * params->head_dim;
-    extents[EXTENT_HEAD] = params->head_dim;
+    extents[EXTENT_Q] = q;
+    extents[EXTENT_KV] = kv;
+    extents[EXTENT_QKV] = q + 2 * kv;
+    extents[EXTENT_Q_NORM] = by_head ? params->head_dim : q;
+    extents[EXTENT_K_NORM] = by_head ? params->head_dim : kv;
     extents[EXTENT_FFN] = params->ffn_dim;
+    extents[EXTENT_FFN_TWICE] = 2 * (uint64_t)params->ffn_dim;
     extents[EXTENT_EXPERTS] = params->expert_count;
     extents[EXTENT_EXPERT_FFN] = params->expert_ffn_dim;
     extents[EXTENT_SHARED_FFN] = params->shared_ffn_dim;
     extents[EXTENT_ONE] = 1;
     extents[EXTENT_VOCAB] = params->vocab_count;
+    extents[EXTENT_CONTEXT] = params->context_tokens;
     extents[EXTENT_ROTARY_PAIRS] = params->rotary_dim / 2;
+}
+
+static bool norm_is_known(enum presence presence, const struct model_params *params)
+{
+    bool before = params->norm_place != NORMS_AFTER;
+    bool own_ffn_norm = before && !params->shared_norm;
+    switch (presence) {
+    case NORM_BEFORE:
+        return before;
+    case NORM_BEFORE_BIAS:
+        return before && params->norm_bias;
+    case NORM_SECOND:
+        return params->second_norm;
+    case NORM_AFTER:
+        return params->norm_place != NORMS_BEFORE;
+    case FFN_NORM:
+        return own_ffn_norm;
+    case FFN_NORM_BIAS:
+        return own_ffn_norm && params->norm_bias;
+    case OUTPUT_NORM_BIAS:
+        return params->norm_bias;
+    default:
+        return params->qk_norm != QK_NORM_NONE;
+    }
+}
+
+static bool ffn_is_known(enum presence presence, const struct model_params *params)
+{
+    bool dense = params->expert_count == 0;
+    switch (presence) {
+    case DENSE:
+    case DENSE_OPTIONAL:
+        return dense;
+    case DENSE_GATE:
+    case DENSE_GATE_OPTIONAL:
+        return dense && params->ffn == FFN_GATED;
+    case DENSE_GATE_FUSED:
+    case DENSE_GATE_FUSED_OPTIONAL:
+        return dense && params->ffn == FFN_GATED_FUSED;
+    case DENSE_UP:
+    case DENSE_UP_OPTIONAL:
+        return dense && params->ffn != FFN_GATED_FUSED;
+    case WITH_SHARED_EXPERT:
+        return params->shared_ffn_dim > 0;
+    default:
+        return !dense;
+    }
 }
 
 bool tensor_table_known(const struct tensor_row *row, const struct model_params *params)
@@ -68,25 +158,43 @@ bool tensor_table_known(const struct tensor_row *row, const struct model_params 
     switch (row->presence) {
     case REQUIRED:
     case OPTIONAL:
-    case WITH_QKV_BIAS:
         return true;
+    case WITH_POSITIONS:
+        return params->learned_positions;
+    case NORM_BEFORE:
+    case NORM_BEFORE_BIAS:
+    case NORM_SECOND:
+    case NORM_AFTER:
+    case FFN_NORM:
+    case FFN_NORM_BIAS:
+    case OUTPUT_NORM_BIAS:
     case WITH_QK_NORM:
-        return params->qk_norm;
-    case DENSE:
-    case DENSE_OPTIONAL:
-        return params->expert_count == 0;
-    case WITH_EXPERTS:
-    case PER_EXPERT:
-        return params->expert_count > 0;
-    case WITH_SHARED_EXPERT:
-        return params->shared_ffn_dim > 0;
+        return norm_is_known(row->presence, params);
+    case QKV_APART:
+    case QKV_APART_BIAS:
+        return !params->qkv_fused;
+    case QKV_FUSED:
+    case QKV_FUSED_BIAS:
+        return params->qkv_fused;
+    default:
+        return ffn_is_known(row->presence, params);
     }
-    return false;
 }
 
 bool tensor_table_required(const struct tensor_row *row, const struct model_params *params)
 {
-    bool optional = row->presence == OPTIONAL || row->presence == DENSE_OPTIONAL ||
-                    (row->presence == WITH_QKV_BIAS && !params->qkv_bias);
-    return !optional;
+    switch (row->presence) {
+    case OPTIONAL:
+    case NORM_SECOND:
+    case DENSE_OPTIONAL:
+    case DENSE_GATE_OPTIONAL:
+    case DENSE_GATE_FUSED_OPTIONAL:
+    case DENSE_UP_OPTIONAL:
+        return false;
+    case QKV_APART_BIAS:
+    case QKV_FUSED_BIAS:
+        return params->qkv_bias;
+    default:
+        return true;
+    }
 }

@@ -16,36 +16,70 @@ enum extent {
     EXTENT_DIM,
     EXTENT_Q,
     EXTENT_KV,
-    EXTENT_HEAD,
+    EXTENT_QKV,    /* rows of q, k and v */
+    EXTENT_Q_NORM, /* a head, or all */
+    EXTENT_K_NORM,
     EXTENT_FFN,
+    EXTENT_FFN_TWICE, /* rows of gate and up */
     EXTENT_EXPERTS,
     EXTENT_EXPERT_FFN,
     EXTENT_SHARED_FFN,
     EXTENT_ONE, /* as rows: a matrix of one row, which files may write as a vector */
     EXTENT_VOCAB,
+    EXTENT_CONTEXT,
     EXTENT_ROTARY_PAIRS,
     EXTENT_COUNT
 };
 
+/* Which models have a tensor; others must not. */
 enum presence {
     REQUIRED,
     OPTIONAL,
-    WITH_QKV_BIAS, /* required by families with the flag, optional in others */
-    WITH_QK_NORM,  /* required by families with the flag, unknown to others */
-    DENSE,         /* required where there are no experts, unknown elsewhere */
-    DENSE_OPTIONAL,
+    WITH_POSITIONS,
+    NORM_BEFORE,      /* before attention */
+    NORM_BEFORE_BIAS, /* of LayerNorm, where the family has biases */
+    NORM_SECOND,      /* optional where the family may have it */
+    NORM_AFTER,
+    FFN_NORM,
+    FFN_NORM_BIAS,
+    OUTPUT_NORM_BIAS,
+    QKV_APART,
+    QKV_APART_BIAS, /* required by families with the flag, optional in others */
+    QKV_FUSED,
+    QKV_FUSED_BIAS, /* likewise */
+    WITH_QK_NORM,
+    DENSE, /* required where there are no experts */
+    DENSE_GATE,
+    DENSE_GATE_FUSED,
+    DENSE_UP,       /* up alone */
+    DENSE_OPTIONAL, /* biases; the next three of the same kinds as above */
+    DENSE_GATE_OPTIONAL,
+    DENSE_GATE_FUSED_OPTIONAL,
+    DENSE_UP_OPTIONAL,
     WITH_EXPERTS,
-    PER_EXPERT, /* as WITH_EXPERTS, but rows x values for each: one tensor of three dimensions,
-                   bound as expert_count matrices. offset is that of the pointer to them */
+    PER_EXPERT, /* as WITH_EXPERTS, but rows x values for each: one tensor of three dimensions, or
+                   one for each expert. offset is that of the pointer to expert_count matrices */
     WITH_SHARED_EXPERT
+};
+
+enum {
+    TENSOR_PARTS_MAX = 3
+};
+
+/* A stretch of a fused tensor: its rows, or a vector's values. */
+struct tensor_part {
+    size_t offset; /* in struct model_layer */
+    enum extent extent;
 };
 
 struct tensor_row {
     const char *name; /* of a layer: what follows "blk.N." */
-    size_t offset;    /* in struct model, or in struct model_layer */
+    size_t offset;    /* in struct model, or in struct model_layer; of no meaning with parts */
     enum presence presence;
     enum extent rows;
     enum extent values;
+    struct tensor_part parts[TENSOR_PARTS_MAX]; /* EXTENT_NONE ends them; none: one tensor */
+    const char *apart; /* PER_EXPERT: what precedes ".E.weight" in the name of expert E's own */
 };
 
 extern const struct tensor_row tensor_table_model[];
@@ -53,7 +87,7 @@ extern const uint32_t tensor_table_model_count;
 extern const struct tensor_row tensor_table_layer[];
 extern const uint32_t tensor_table_layer_count;
 
-/* Does a tensor of this row belong into the model's family at all? */
+/* Does a tensor of this row belong into the model at all? */
 bool tensor_table_known(const struct tensor_row *row, const struct model_params *params);
 
 /* Of a row that is known. */

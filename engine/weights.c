@@ -1,11 +1,12 @@
-/* weights.c - the table of tensor names is walked for the model and
- * for every layer: first to bind and check, then to convert and import. Shapes are symbols
- * resolved from the hyper-parameters, so that a wrong one is reported with both sides in numbers.
+/* weights.c - the table of tensor names is walked for the model and for every layer: first to bind
+ * and check, then to convert and import. Shapes are symbols resolved from the hyper-parameters, so
+ * that a wrong one is reported with both sides in numbers. A fused tensor is cut at row boundaries,
+ * which are boundaries of blocks in every weight type: its parts lie in it, nothing is copied.
  * A tensor that no row claims is refused too: a model with a part we do not compute would load and
  * then talk nonsense. SPDX-License-Identifier: Apache-2.0 */
 #include "engine/weights.h"
 
-#include "configs/checked.h"
+#include "configs/limits.h"
 #include "engine/family.h"
 #include "engine/tensor_table.h"
 #include "kernels/quant.h"
@@ -24,15 +25,69 @@ enum {
 static const char *const ignored_layer_name = "attn_rot_embd.weight";
 
 struct binder {
-    struct model *model;
+    struct model *model; /* its layers are NULL where only sizes are asked for */
     const struct gguf *file;
     struct backend *be;
     uint64_t extents[EXTENT_COUNT];
     uint64_t converted_values; /* to be stored in model->converted, then: stored so far */
+    enum precision precision;  /* for packed_bytes alone */
+    uint64_t packed_bytes;
 };
 
-typedef enum status (*visit_fn)(struct binder *binder, const struct tensor_row *row,
-                                const char *name, struct tensor *place, struct error *err);
+/* One tensor of a file and the pieces it has in the model: one, or its parts, or experts. */
+struct slot {
+    const struct tensor_row *row;
+    void *base; /* the model or the layer, or NULL */
+    uint32_t first_expert;
+    uint32_t piece_count;
+    char name[NAME_BYTES];
+};
+
+typedef enum status (*visit_fn)(struct binder *binder, const struct slot *slot, struct error *err);
+
+static uint32_t part_count(const struct tensor_row *row)
+{
+    uint32_t count = 0;
+    while (count < TENSOR_PARTS_MAX && row->parts[count].extent != EXTENT_NONE) {
+        count++;
+    }
+    return count;
+}
+
+static enum status visit_apart(struct binder *binder, struct slot *slot, uint32_t layer_index,
+                               visit_fn visit, struct error *err)
+{
+    enum status status = OK;
+    slot->piece_count = 1;
+    for (uint32_t i = 0; i < binder->model->params.expert_count && status == OK; i++) {
+        slot->first_expert = i;
+        snprintf(slot->name, sizeof slot->name, "blk.%u.%s.%u.weight", layer_index,
+                 slot->row->apart, i);
+        status = visit(binder, slot, err);
+    }
+    return status;
+}
+
+static enum status visit_layer_row(struct binder *binder, const struct tensor_row *row,
+                                   uint32_t layer_index, visit_fn visit, struct error *err)
+{
+    const struct model *model = binder->model;
+    if (!tensor_table_known(row, &model->params)) {
+        return OK;
+    }
+    struct slot slot = {.row = row, .piece_count = 1};
+    slot.base = model->layers != NULL ? &model->layers[layer_index] : NULL;
+    if (row->presence == PER_EXPERT && model->params.experts_apart) {
+        return visit_apart(binder, &slot, layer_index, visit, err);
+    }
+    if (row->presence == PER_EXPERT) {
+        slot.piece_count = model->params.expert_count;
+    } else if (part_count(row) > 0) {
+        slot.piece_count = part_count(row);
+    }
+    snprintf(slot.name, sizeof slot.name, "blk.%u.%s", layer_index, row->name);
+    return visit(binder, &slot, err);
+}
 
 /* Calls visit for every row that the family knows, the model's own first, then layer by layer. */
 static enum status visit_rows(struct binder *binder, visit_fn visit, struct error *err)
@@ -40,25 +95,38 @@ static enum status visit_rows(struct binder *binder, visit_fn visit, struct erro
     enum status status = OK;
     for (uint32_t i = 0; i < tensor_table_model_count && status == OK; i++) {
         const struct tensor_row *row = &tensor_table_model[i];
-        void *place = (uint8_t *)binder->model + row->offset;
-        status = visit(binder, row, row->name, place, err);
+        struct slot slot = {.row = row, .base = binder->model, .piece_count = 1};
+        snprintf(slot.name, sizeof slot.name, "%s", row->name);
+        if (tensor_table_known(row, &binder->model->params)) {
+            status = visit(binder, &slot, err);
+        }
     }
     uint64_t layer_visits = (uint64_t)binder->model->params.layer_count * tensor_table_layer_count;
     for (uint64_t i = 0; i < layer_visits && status == OK; i++) {
-        uint32_t layer_index = (uint32_t)(i / tensor_table_layer_count);
-        const struct tensor_row *row = &tensor_table_layer[i % tensor_table_layer_count];
-        if (!tensor_table_known(row, &binder->model->params)) {
-            continue;
-        }
-        char name[NAME_BYTES];
-        snprintf(name, sizeof name, "blk.%u.%s", layer_index, row->name);
-        void *place = (uint8_t *)&binder->model->layers[layer_index] + row->offset;
-        if (row->presence == PER_EXPERT) {
-            place = *(struct tensor **)place;
-        }
-        status = visit(binder, row, name, place, err);
+        status = visit_layer_row(binder, &tensor_table_layer[i % tensor_table_layer_count],
+                                 (uint32_t)(i / tensor_table_layer_count), visit, err);
     }
     return status;
+}
+
+/* Where piece i of a slot belongs. */
+static struct tensor *place_of(const struct slot *slot, uint32_t i)
+{
+    uint8_t *base = slot->base;
+    const struct tensor_row *row = slot->row;
+    if (row->presence == PER_EXPERT) {
+        return *(struct tensor **)(void *)(base + row->offset) + slot->first_expert + i;
+    }
+    size_t offset = part_count(row) > 0 ? row->parts[i].offset : row->offset;
+    return (struct tensor *)(void *)(base + offset);
+}
+
+/* Rows of piece i; of a vector, its values. */
+static uint64_t length_of(const struct binder *binder, const struct slot *slot, uint32_t i)
+{
+    const struct tensor_row *row = slot->row;
+    enum extent whole = row->rows == EXTENT_NONE ? row->values : row->rows;
+    return binder->extents[part_count(row) > 0 ? row->parts[i].extent : whole];
 }
 
 /* A shape as a user reads it in other tools: [rows, values]. */
@@ -75,10 +143,11 @@ static const char *shape_text(char *out, const struct tensor *tensor)
     return out;
 }
 
-static struct tensor expected_shape(const struct binder *binder, const struct tensor_row *row)
+static struct tensor expected_shape(const struct binder *binder, const struct slot *slot)
 {
+    const struct tensor_row *row = slot->row;
     struct tensor expected = {0};
-    if (row->presence == PER_EXPERT) {
+    if (row->presence == PER_EXPERT && !binder->model->params.experts_apart) {
         expected.shape[expected.dim_count++] = binder->extents[EXTENT_EXPERTS];
     }
     if (row->rows != EXTENT_NONE) {
@@ -88,10 +157,11 @@ static struct tensor expected_shape(const struct binder *binder, const struct te
     return expected;
 }
 
-static enum status check_shape(const struct binder *binder, const struct tensor_row *row,
-                               const char *name, const struct tensor *found, struct error *err)
+static enum status check_shape(const struct binder *binder, const struct slot *slot,
+                               const struct tensor *found, struct error *err)
 {
-    struct tensor expected = expected_shape(binder, row);
+    const struct tensor_row *row = slot->row;
+    struct tensor expected = expected_shape(binder, slot);
     bool same = found->dim_count == expected.dim_count;
     for (uint32_t i = 0; same && i < expected.dim_count; i++) {
         same = found->shape[i] == expected.shape[i];
@@ -105,77 +175,111 @@ static enum status check_shape(const struct binder *binder, const struct tensor_
     char found_text[SHAPE_TEXT_BYTES];
     return error_set(err, ERR_FORMAT,
                      "%s: tensor %s has shape %s; the hyper-parameters demand %s (outermost first)",
-                     binder->file->path, name, shape_text(found_text, found),
+                     binder->file->path, slot->name, shape_text(found_text, found),
                      shape_text(expected_text, &expected));
 }
 
-static enum status check_type(const struct binder *binder, const struct tensor_row *row,
-                              const char *name, const struct gguf_tensor *found, struct error *err)
+static enum status check_type(const struct binder *binder, const struct slot *slot,
+                              const struct gguf_tensor *found, struct error *err)
 {
     if (!found->supported) {
         return error_set(err, ERR_UNSUPPORTED, "%s: tensor %s has type %s, which is not supported",
-                         binder->file->path, name, found->type_name);
+                         binder->file->path, slot->name, found->type_name);
     }
     enum dtype dtype = found->tensor.dtype;
     bool plain = dtype == DTYPE_F32 || dtype == DTYPE_F16 || dtype == DTYPE_BF16;
-    if (row->rows == EXTENT_NONE && !plain) {
+    if (slot->row->rows == EXTENT_NONE && !plain) {
         return error_set(err, ERR_UNSUPPORTED,
                          "%s: tensor %s has type %s; a norm, bias or factor must be f32, f16 or "
                          "bf16",
-                         binder->file->path, name, found->type_name);
+                         binder->file->path, slot->name, found->type_name);
     }
     return OK;
 }
 
-/* The tensors that a row stands for in the model: one, but for experts. */
-static uint64_t tensors_of_row(const struct binder *binder, const struct tensor_row *row)
+/* The inputs of ffn_down, products of two activations, have the widest range of a layer; and what
+ * the vocabulary's matrix loses goes straight into the logits. */
+static enum tensor_use use_of(const struct binder *binder, const struct tensor_row *row)
 {
-    return row->presence == PER_EXPERT ? binder->extents[EXTENT_EXPERTS] : 1;
-}
-
-/* The checked tensor as matrices that lie one behind the other. */
-static void cut_tensor(const struct binder *binder, const struct tensor_row *row,
-                       const struct gguf_tensor *found, struct tensor *places)
-{
-    uint64_t count = tensors_of_row(binder, row);
-    uint64_t bytes_each = found->byte_count / count;
-    for (uint64_t i = 0; i < count; i++) {
-        places[i] = found->tensor;
-        places[i].data = (const uint8_t *)found->tensor.data + i * bytes_each;
-        if (row->rows != EXTENT_NONE) {
-            places[i].dim_count = 2;
-            places[i].shape[0] = binder->extents[row->rows];
-            places[i].shape[1] = binder->extents[row->values];
-        }
+    bool embedding = row == &tensor_table_model[0];
+    bool tied = gguf_find_tensor(binder->file, "output.weight") == NULL;
+    if ((embedding && !tied) || row->rows == EXTENT_CONTEXT) {
+        return TENSOR_TABLE;
     }
+    bool fine = row->values == EXTENT_FFN || row->values == EXTENT_EXPERT_FFN ||
+                row->values == EXTENT_SHARED_FFN || row->rows == EXTENT_VOCAB;
+    return fine ? TENSOR_PRODUCT_FINE : TENSOR_PRODUCT;
 }
 
-static enum status bind_tensor(struct binder *binder, const struct tensor_row *row,
-                               const char *name, struct tensor *place, struct error *err)
+/* Piece i of a checked tensor. Pieces lie one behind the other; *offset is moved past this one. */
+static struct tensor cut_piece(const struct binder *binder, const struct slot *slot,
+                               const struct gguf_tensor *found, uint32_t i, uint64_t *offset)
 {
-    const struct gguf_tensor *found = gguf_find_tensor(binder->file, name);
+    const struct tensor_row *row = slot->row;
+    bool vector = row->rows == EXTENT_NONE;
+    uint64_t row_values = tensor_row_values(&found->tensor);
+    uint64_t length_count = vector ? row_values : tensor_row_count(&found->tensor);
+    uint64_t length = length_of(binder, slot, i);
+    struct tensor piece = found->tensor;
+    piece.data = (const uint8_t *)found->tensor.data + *offset;
+    piece.use = use_of(binder, row);
+    piece.dim_count = vector ? 1 : 2;
+    piece.shape[0] = length;
+    piece.shape[1] = vector ? 0 : row_values;
+    *offset += length * (found->byte_count / length_count);
+    return piece;
+}
+
+static enum status check_experts_alike(const struct binder *binder, const struct slot *slot,
+                                       struct error *err)
+{
+    const struct tensor *first = place_of(slot, 0) - slot->first_expert;
+    const struct tensor *this = place_of(slot, 0);
+    return first->dtype == this->dtype
+               ? OK
+               : error_set(
+                     err, ERR_UNSUPPORTED,
+                     "%s: tensor %s has type %s, expert 0 of the layer %s; they must be equal",
+                     binder->file->path, slot->name, quant_format_get(this->dtype)->name,
+                     quant_format_get(first->dtype)->name);
+}
+
+static enum status bind_missing(const struct binder *binder, const struct slot *slot,
+                                struct error *err)
+{
+    for (uint32_t i = 0; i < slot->piece_count; i++) {
+        memset(place_of(slot, i), 0, sizeof(struct tensor));
+    }
+    return !tensor_table_required(slot->row, &binder->model->params)
+               ? OK
+               : error_set(err, ERR_FORMAT, "%s: tensor %s is missing; every %s model has it",
+                           binder->file->path, slot->name, binder->model->params.architecture);
+}
+
+static enum status bind_tensor(struct binder *binder, const struct slot *slot, struct error *err)
+{
+    const struct gguf_tensor *found = gguf_find_tensor(binder->file, slot->name);
     if (found == NULL) {
-        memset(place, 0, tensors_of_row(binder, row) * sizeof *place);
-        return !tensor_table_required(row, &binder->model->params)
-                   ? OK
-                   : error_set(err, ERR_FORMAT, "%s: tensor %s is missing; every %s model has it",
-                               binder->file->path, name, binder->model->params.architecture);
+        return bind_missing(binder, slot, err);
     }
-    enum status status = check_type(binder, row, name, found, err);
+    enum status status = check_type(binder, slot, found, err);
     if (status == OK) {
-        status = check_shape(binder, row, name, &found->tensor, err);
+        status = check_shape(binder, slot, &found->tensor, err);
     }
     if (status != OK) {
         return status;
     }
-    cut_tensor(binder, row, found, place);
+    uint64_t offset = 0;
+    for (uint32_t i = 0; i < slot->piece_count; i++) {
+        *place_of(slot, i) = cut_piece(binder, slot, found, i, &offset);
+    }
     uint64_t value_count = tensor_row_count(&found->tensor) * tensor_row_values(&found->tensor);
     binder->model->parameter_count += value_count;
     binder->model->weight_bytes += found->byte_count;
-    if (row->rows == EXTENT_NONE && place->dtype != DTYPE_F32) {
+    if (slot->row->rows == EXTENT_NONE && found->tensor.dtype != DTYPE_F32) {
         binder->converted_values += value_count;
     }
-    return OK;
+    return slot->row->presence == PER_EXPERT ? check_experts_alike(binder, slot, err) : OK;
 }
 
 /* Norms and biases are read as f32 by every kernel; they are small, so a copy costs nothing. */
@@ -189,36 +293,21 @@ static void convert_vector(struct binder *binder, struct tensor *vector)
     vector->dtype = DTYPE_F32;
 }
 
-/* The inputs of ffn_down, products of two activations, have the widest range of a layer; and what
- * the vocabulary's matrix loses goes straight into the logits. */
-static enum tensor_use use_of(const struct binder *binder, const struct tensor_row *row,
-                              const struct tensor *place)
+static enum status place_tensor(struct binder *binder, const struct slot *slot, struct error *err)
 {
-    const struct model *model = binder->model;
-    if (place == &model->embedding && model->output.data != NULL) {
-        return TENSOR_TABLE;
-    }
-    bool fine = row->values == EXTENT_FFN || row->values == EXTENT_EXPERT_FFN ||
-                row->values == EXTENT_SHARED_FFN || row->rows == EXTENT_VOCAB;
-    return fine ? TENSOR_PRODUCT_FINE : TENSOR_PRODUCT;
-}
-
-static enum status place_tensor(struct binder *binder, const struct tensor_row *row,
-                                const char *name, struct tensor *place, struct error *err)
-{
-    if (place->data == NULL) {
-        return OK;
-    }
-    if (row->rows == EXTENT_NONE && place->dtype != DTYPE_F32) {
-        convert_vector(binder, place);
-    }
-    if (row->values == EXTENT_ROTARY_PAIRS) {
-        return OK; /* read by the host when it makes the frequencies, never by a kernel */
-    }
-    for (uint64_t i = 0; i < tensors_of_row(binder, row); i++) {
-        place[i].use = use_of(binder, row, &place[i]);
-        if (binder->be->ops->weight_import(binder->be, &place[i], err) != OK) {
-            return error_prefix(err, "%s: tensor %s: ", binder->file->path, name);
+    for (uint32_t i = 0; i < slot->piece_count; i++) {
+        struct tensor *place = place_of(slot, i);
+        if (place->data == NULL) {
+            return OK;
+        }
+        if (slot->row->rows == EXTENT_NONE && place->dtype != DTYPE_F32) {
+            convert_vector(binder, place);
+        }
+        if (slot->row->values == EXTENT_ROTARY_PAIRS) {
+            return OK; /* read by the host when it makes the frequencies, never by a kernel */
+        }
+        if (binder->be->ops->weight_import(binder->be, place, err) != OK) {
+            return error_prefix(err, "%s: tensor %s: ", binder->file->path, slot->name);
         }
     }
     return OK;
@@ -245,11 +334,42 @@ static bool layer_tensor_rest(const struct gguf_string *name, uint32_t layer_cou
     return number < layer_count;
 }
 
+/* "ffn_gate.3.weight", written as we would, of an expert that there is. */
+static bool is_expert_apart(const struct tensor_row *row, const struct model_params *params,
+                            const struct gguf_string *rest)
+{
+    char name[NAME_BYTES];
+    size_t stem = strlen(row->apart);
+    if (rest->byte_count <= stem + 1 || memcmp(rest->bytes, row->apart, stem) != 0) {
+        return false;
+    }
+    uint32_t number = 0;
+    for (uint64_t i = stem + 1; i < rest->byte_count && isdigit((unsigned char)rest->bytes[i]) &&
+                                number < LIMIT_MODEL_EXPERTS;
+         i++) {
+        number = number * 10 + (uint32_t)(rest->bytes[i] - '0');
+    }
+    snprintf(name, sizeof name, "%s.%u.weight", row->apart, number);
+    return number < params->expert_count && gguf_string_equal(*rest, name);
+}
+
+static bool layer_row_claims(const struct tensor_row *row, const struct model_params *params,
+                             const struct gguf_string *rest)
+{
+    if (!tensor_table_known(row, params)) {
+        return false;
+    }
+    return row->presence == PER_EXPERT && params->experts_apart
+               ? is_expert_apart(row, params, rest)
+               : gguf_string_equal(*rest, row->name);
+}
+
 static bool tensor_is_used(const struct binder *binder, const struct gguf_string *name)
 {
     for (uint32_t i = 0; i < tensor_table_model_count; i++) {
-        if (gguf_string_equal(*name, tensor_table_model[i].name)) {
-            return true;
+        const struct tensor_row *row = &tensor_table_model[i];
+        if (gguf_string_equal(*name, row->name)) {
+            return tensor_table_known(row, &binder->model->params);
         }
     }
     struct gguf_string rest;
@@ -257,8 +377,8 @@ static bool tensor_is_used(const struct binder *binder, const struct gguf_string
         return false;
     }
     for (uint32_t i = 0; i < tensor_table_layer_count; i++) {
-        if (gguf_string_equal(rest, tensor_table_layer[i].name)) {
-            return tensor_table_known(&tensor_table_layer[i], &binder->model->params);
+        if (layer_row_claims(&tensor_table_layer[i], &binder->model->params, &rest)) {
+            return true;
         }
     }
     return gguf_string_equal(rest, ignored_layer_name);
@@ -306,16 +426,33 @@ enum status weights_bind(struct model *model, const struct gguf *file, struct ba
     return status;
 }
 
-uint64_t weights_packed_bytes(const struct gguf *file, enum precision precision)
+/* Without layers: nothing is bound, only sized. What does not fit the table is refused later. */
+static enum status add_packed_bytes(struct binder *binder, const struct slot *slot,
+                                    struct error *err)
 {
-    bool tied = gguf_find_tensor(file, "output.weight") == NULL;
-    uint64_t total = 0;
-    for (uint64_t i = 0; i < file->tensor_count; i++) {
-        const struct gguf_tensor *found = &file->tensors[i];
-        bool table = !tied && gguf_string_equal(found->name, "token_embd.weight");
-        if (found->supported && !table) {
-            total += backend_packed_bytes(&found->tensor, precision);
-        }
+    (void)err;
+    const struct gguf_tensor *found = gguf_find_tensor(binder->file, slot->name);
+    struct error ignored;
+    if (found == NULL || !found->supported || slot->row->rows == EXTENT_NONE ||
+        check_shape(binder, slot, &found->tensor, &ignored) != OK) {
+        return OK;
     }
-    return total;
+    uint64_t offset = 0;
+    for (uint32_t i = 0; i < slot->piece_count; i++) {
+        struct tensor piece = cut_piece(binder, slot, found, i, &offset);
+        binder->packed_bytes +=
+            piece.use == TENSOR_TABLE ? 0 : backend_packed_bytes(&piece, binder->precision);
+    }
+    return OK;
+}
+
+uint64_t weights_packed_bytes(const struct gguf *file, const struct model_params *params,
+                              enum precision precision)
+{
+    struct model model = {.params = *params};
+    struct binder binder = {.model = &model, .file = file, .precision = precision};
+    struct error ignored;
+    tensor_table_extents(params, binder.extents);
+    visit_rows(&binder, add_packed_bytes, &ignored);
+    return binder.packed_bytes;
 }

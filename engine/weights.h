@@ -14,7 +14,9 @@
 enum status weights_bind(struct model *model, const struct gguf *file, struct backend *be,
                          struct error *err);
 
-/* Memory that the backend will take for its own copies of the file's weights. */
-uint64_t weights_packed_bytes(const struct gguf *file, enum precision precision);
+/* Memory that the backend will take for its own copies of the weights of a model with these
+ * hyper-parameters. */
+uint64_t weights_packed_bytes(const struct gguf *file, const struct model_params *params,
+                              enum precision precision);
 
 #endif

@@ -136,6 +136,11 @@ enum status api_publish(struct api_context *context, struct engine *engine, stru
     enum status status = context->config->chat_template != NULL
                              ? open_given_template(context, engine, err)
                              : open_model_template(context, engine, err);
+    if (status == OK) {
+        const char *spared[2];
+        output_family_thinking_marks(&context->family, spared);
+        status = control_guard_open(&context->guard, engine_tokenizer(engine), spared, err);
+    }
     if (status != OK) {
         return status;
     }
@@ -147,6 +152,7 @@ enum status api_publish(struct api_context *context, struct engine *engine, stru
         .timeout_us = context->config->request_timeout_ms * 1000,
         .vocab_count = info->vocab_count,
         .context_tokens = info->context_tokens,
+        .guard = context->guard,
         .style = context->chat_template != NULL ? chat_style_judge(context->chat_template)
                                                 : (struct chat_style){0},
         .default_max_tokens = (uint32_t)(default_max < UINT32_MAX ? default_max : UINT32_MAX),
@@ -159,7 +165,9 @@ enum status api_publish(struct api_context *context, struct engine *engine, stru
 void api_close(struct api_context *context)
 {
     chat_template_close(context->chat_template);
+    control_guard_close(context->guard);
     free(context->model_name);
+    context->guard = NULL;
     context->chat_template = NULL;
     context->model_name = NULL;
 }
@@ -202,17 +210,17 @@ json_t *api_read_body(struct api_call *call)
 }
 
 enum status api_tokenize_text(struct engine *engine, const char *text, size_t text_bytes,
-                              bool add_special, uint32_t **ids, size_t *id_count,
+                              unsigned flags, uint32_t **ids, size_t *id_count,
                               struct refusal *refusal)
 {
     size_t capacity = tokenizer_id_count_bound(engine_tokenizer(engine), text_bytes);
     uint32_t *room = malloc(capacity * sizeof *room);
     struct error error = {.status = ERR_MEMORY, .message = "No memory for the prompt's tokens."};
-    unsigned flags = TOKENIZER_PARSE_SPECIAL | (add_special ? TOKENIZER_ADD_SPECIAL : 0u);
     enum status status = ERR_MEMORY;
     if (room != NULL) {
-        status = tokenizer_encode(engine_tokenizer(engine), text, text_bytes, flags, room, capacity,
-                                  id_count, &error);
+        status =
+            tokenizer_encode(engine_tokenizer(engine), text, text_bytes,
+                             flags | TOKENIZER_PARSE_SPECIAL, room, capacity, id_count, &error);
     }
     if (status != OK) {
         free(room);

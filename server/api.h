@@ -10,6 +10,7 @@
 #include "configs/config.h"
 #include "engine/engine.h"
 #include "server/chat/chat_template.h"
+#include "server/control_guard.h"
 #include "server/generation.h"
 #include "server/output/output_family.h"
 #include "server/params.h"
@@ -34,7 +35,8 @@ struct api_context {
     struct engine *_Atomic engine; /* NULL while loading; all below is constant once it is set */
     _Atomic int phase;             /* enum api_phase */
     struct chat_template *chat_template; /* NULL: the model has none */
-    struct output_family family;         /* how the model writes reasoning and calls */
+    struct control_guard *guard;
+    struct output_family family; /* how the model writes reasoning and calls */
     char *model_name;
     int64_t created;
     struct salt_key salt_key;
@@ -76,9 +78,10 @@ struct engine *api_engine(struct api_call *call, bool for_new_work);
 /* The body as a JSON object, or NULL after refusing. The caller drops it. */
 json_t *api_read_body(struct api_call *call);
 
-/* Text -> ids, as many as there are. *ids is the caller's to free. */
+/* Text -> ids, as many as there are; control tokens are found in it. flags: of tokenizer_encode,
+ * further ones. *ids is the caller's to free. */
 enum status api_tokenize_text(struct engine *engine, const char *text, size_t text_bytes,
-                              bool add_special, uint32_t **ids, size_t *id_count,
+                              unsigned flags, uint32_t **ids, size_t *id_count,
                               struct refusal *refusal);
 
 /* How an endpoint's prompts get into its generation. params is good as long as generation is. */

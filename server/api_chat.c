@@ -91,8 +91,10 @@ static enum status make_prompt(struct api_call *call, struct engine *engine,
         status = plan_output(call, params, &prompt, output);
     }
     if (status == OK) {
-        status = api_tokenize_text(engine, prompt.bytes, prompt.byte_count,
-                                   params->add_special_tokens, ids, id_count, &call->refusal);
+        unsigned flags =
+            TOKENIZER_DROP_GUARDS | (params->add_special_tokens ? TOKENIZER_ADD_SPECIAL : 0u);
+        status = api_tokenize_text(engine, prompt.bytes, prompt.byte_count, flags, ids, id_count,
+                                   &call->refusal);
     }
     text_buffer_release(&prompt);
     return status;

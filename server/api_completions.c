@@ -10,8 +10,9 @@ static enum status prompt_ids(struct api_call *call, struct engine *engine, bool
                               const struct params_prompt *prompt, uint32_t **ids, size_t *id_count)
 {
     if (prompt->text != NULL) {
-        return api_tokenize_text(engine, prompt->text, prompt->text_bytes, add_special, ids,
-                                 id_count, &call->refusal);
+        return api_tokenize_text(engine, prompt->text, prompt->text_bytes,
+                                 add_special ? TOKENIZER_ADD_SPECIAL : 0u, ids, id_count,
+                                 &call->refusal);
     }
     *id_count = prompt->id_count;
     *ids = malloc(prompt->id_count * sizeof **ids);

@@ -18,6 +18,7 @@ static enum status write_prompt(struct api_call *call, struct engine *engine,
     enum status status = chat_prompt_render(params, call->context->chat_template,
                                             engine_tokenizer(engine), &prompt, &call->refusal);
     if (status == OK) {
+        control_guard_strip(&prompt);
         text_buffer_append_text(call->answer, "{\"prompt\":");
         json_text_string(call->answer, prompt.bytes, prompt.byte_count);
         text_buffer_append_text(call->answer, "}");

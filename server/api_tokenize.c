@@ -21,6 +21,7 @@ static enum status read_ids(struct api_call *call, struct engine *engine, const 
         .route = PARAMS_CHAT,
         .messages = messages,
         .style = call->context->limits.style,
+        .guard = call->context->guard,
         .template_values = json_fields_object(&fields, "chat_template_kwargs"),
         .continue_final_message = json_fields_flag(&fields, "continue_final_message", false),
     };
@@ -44,7 +45,9 @@ static enum status read_ids(struct api_call *call, struct engine *engine, const 
                                            engine_tokenizer(engine), &prompt, &call->refusal);
     }
     if (fields.status == OK) {
-        fields.status = api_tokenize_text(engine, prompt.bytes, prompt.byte_count, add_special, ids,
+        unsigned flags = (add_special ? TOKENIZER_ADD_SPECIAL : 0u) |
+                         (messages != NULL ? TOKENIZER_DROP_GUARDS : 0u);
+        fields.status = api_tokenize_text(engine, prompt.bytes, prompt.byte_count, flags, ids,
                                           id_count, &call->refusal);
     }
     text_buffer_release(&prompt);

@@ -67,21 +67,30 @@ static void set_token_texts(json_t *context, const struct tokenizer *tokenizer)
     set_token_text(context, "eos_token", tokenizer, info->eos_id);
 }
 
-/* Takes messages. */
+/* Takes value, which may be NULL: the same with guards. */
+static json_t *guarded(const struct params *params, json_t *value)
+{
+    json_t *result = params->guard != NULL && value != NULL
+                         ? control_guard_apply(params->guard, value)
+                         : json_incref(value);
+    json_decref(value);
+    return result;
+}
+
+/* Takes messages. NULL: no memory. */
 static json_t *make_context(const struct params *params, const struct tokenizer *tokenizer,
                             json_t *messages)
 {
-    json_t *context = json_object();
-    if (params->template_values != NULL) {
-        json_object_update(context, (json_t *)(uintptr_t)params->template_values);
-    }
+    json_t *given = (json_t *)(uintptr_t)params->template_values;
+    json_t *context = given != NULL ? guarded(params, json_copy(given)) : json_object();
     if (params->reasoning_effort != NULL) {
-        json_object_set_new(context, "reasoning_effort", json_string(params->reasoning_effort));
+        json_object_set_new(context, "reasoning_effort",
+                            guarded(params, json_string(params->reasoning_effort)));
     }
     /* After the client's own values, so that those cannot replace what was checked. */
     json_object_set_new(context, "messages", messages);
     json_t *tools = (json_t *)(uintptr_t)params->tools.tools;
-    json_incref(tools);
+    tools = guarded(params, json_incref(tools));
     json_object_set_new(context, "tools", tools != NULL ? tools : json_null());
     set_default(context, "documents", json_null());
     json_object_set_new(context, "add_generation_prompt",
@@ -149,10 +158,20 @@ enum status chat_prompt_render(const struct params *params,
     json_t *messages = NULL;
     enum status status =
         chat_messages_normalise(&messages, params->messages, &params->style, refusal);
+    if (status == OK && params->guard != NULL) {
+        json_t *unguarded = messages;
+        messages = control_guard_apply_messages(params->guard, unguarded);
+        json_decref(unguarded);
+    }
+    json_t *context = status == OK ? make_context(params, tokenizer, messages) : NULL;
+    if (status == OK && (messages == NULL || context == NULL)) {
+        json_decref(context);
+        status = refusal_set_status(refusal, ERR_MEMORY, "out_of_memory",
+                                    "There is not enough memory for this request now.");
+    }
     if (status != OK) {
         return status;
     }
-    json_t *context = make_context(params, tokenizer, messages);
     struct error error = {0};
     status = chat_template_render(chat_template, context, clock_wall_seconds(), out, &error);
     if (status != OK) {

@@ -14,7 +14,8 @@
  * else the bare texts of the messages. Constant text; *name says in words which it is. */
 const char *chat_prompt_default_template(const struct tokenizer *tokenizer, const char **name);
 
-/* Checks every message and renders them. chat_template may be NULL: refused, with what to do.
+/* Checks every message and renders them. Where params have a guard, the prompt has guards in it: for the
+ * tokenizer (TOKENIZER_DROP_GUARDS), or to be stripped. chat_template may be NULL: refused, with what to do.
  * tokenizer may be NULL: bos_token and eos_token are then those of template_values, or empty. */
 enum status chat_prompt_render(const struct params *params,
                                const struct chat_template *chat_template,

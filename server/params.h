@@ -9,6 +9,7 @@
 
 #include "engine/generate.h"
 #include "server/chat_style.h"
+#include "server/control_guard.h"
 #include "server/params_tools.h"
 #include "server/refusal.h"
 #include "server/salt.h"
@@ -31,8 +32,9 @@ struct params_limits {
     uint64_t timeout_us;
     uint32_t vocab_count;
     uint32_t context_tokens;
-    struct chat_style style;     /* what the chat template wants */
-    uint32_t default_max_tokens; /* chat without max_tokens; 0 = the rest of the context */
+    struct chat_style style;           /* what the chat template wants */
+    const struct control_guard *guard; /* NULL: chats may hold control tokens as text */
+    uint32_t default_max_tokens;       /* chat without max_tokens; 0 = the rest of the context */
 };
 
 /* A prompt as text or as ids. */
@@ -65,7 +67,8 @@ struct params {
     struct params_tools tools;     /* likewise */
     const json_t *template_values; /* object or NULL */
     const char *reasoning_effort;  /* or NULL */
-    struct chat_style style;       /* as in params_limits */
+    struct chat_style style;       /* as in params_limits; so is guard */
+    const struct control_guard *guard;
     struct logit_bias *logit_bias; /* owned; generate.sampling points to them */
     uint32_t *stop_token_ids;
 };

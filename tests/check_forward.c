@@ -6,6 +6,7 @@
 
 #include "kernels/quant.h"
 #include "tests/support/forward_rig.h"
+#include "tests/support/synth_family.h"
 #include "tests/support/synth_model.h"
 
 enum {
@@ -318,6 +319,28 @@ static void check_long_sequence(const struct plan *plans, size_t plan_count)
     }
 }
 
+/* Windows, caps, norms after, both branches at once, fused tensors, learned positions: whatever a
+ * family's layers do, with enough layers for every kind of them. */
+static void no_family_shows_how_it_was_run(void **state)
+{
+    (void)state;
+    static const struct plan plans[] = {
+        {"chunks of 1", 1, 0, 1, 16, false},
+        {"chunks of 7 among 3, 2 threads", 7, 3, 2, 16, true},
+        {"whole, 3 threads, blocks of 48", 0, 0, 3, 48, true},
+    };
+    for (uint32_t i = 0; i < synth_family_count; i++) {
+        struct subject subject;
+        micro_subject(&subject, synth_family_rows[i].arch);
+        bool has_periods = strcmp(subject.options.arch, "gemma3") == 0 ||
+                           strcmp(subject.options.arch, "smollm3") == 0;
+        subject.options.layer_count = has_periods ? 6 : 2;
+        open_subject(&subject, 2 * SHORT_TOKENS);
+        check_on_every_isa(&subject, plans, sizeof plans / sizeof plans[0]);
+        close_subject(&subject);
+    }
+}
+
 static void chunks_leave_no_trace(void **state)
 {
     (void)state;
@@ -433,6 +456,12 @@ static void every_weight_type_hides_how_it_was_run(void **state)
 {
     (void)state;
     check_every_weight_type((const char *const[]){"llama", "qwen2", "qwen3"});
+}
+
+static void every_weight_type_hides_that_its_tensors_are_fused(void **state)
+{
+    (void)state;
+    check_every_weight_type((const char *const[]){"phi3", "gpt2", "glm4"});
 }
 
 static void every_weight_type_hides_how_its_experts_were_run(void **state)
@@ -563,7 +592,8 @@ static void the_plan_states_the_bytes_of_every_buffer(void **state)
                                   .head_dim = 16,
                                   .ffn_dim = 160,
                                   .vocab_count = 320,
-                                  .rotary_dim = 16};
+                                  .rotary_dim = 16,
+                                  .residual_scale = 1.0f};
     struct forward_options options = {
         .token_count_max = 16, .span_count_max = 4, .logits_count_max = 8};
     uint64_t activations = 2 * 64 + 2 * 64 + 2 * 32 + 2 * 160 + 2 * 8;
@@ -587,11 +617,46 @@ static void the_plan_states_the_bytes_of_every_buffer(void **state)
     assert_int_equal(forward_bytes(&params, &options), byte_count + 2ull * 100 * 16 * 4);
 }
 
+/* Each of these needs one buffer more, or one less. */
+static void the_plan_states_what_a_family_needs_besides(void **state)
+{
+    (void)state;
+    const struct model_params plain = {.dim = 64,
+                                       .head_count = 4,
+                                       .kv_head_count = 2,
+                                       .head_dim = 16,
+                                       .ffn_dim = 160,
+                                       .vocab_count = 320,
+                                       .rotary_dim = 16,
+                                       .residual_scale = 1.0f};
+    const struct forward_options options = {
+        .token_count_max = 16, .span_count_max = 4, .logits_count_max = 8};
+    const uint64_t before = forward_bytes(&plain, &options);
+    const uint64_t branch = 64ull * 16 * 4;
+    struct model_params params = plain;
+    params.parallel = true;
+    assert_int_equal(forward_bytes(&params, &options), before + branch);
+    params = plain;
+    params.norm_place = NORMS_AROUND;
+    assert_int_equal(forward_bytes(&params, &options), before + branch);
+    params = plain;
+    params.residual_scale = 0.5f;
+    assert_int_equal(forward_bytes(&params, &options), before + branch);
+    params = plain;
+    params.window_rope_plain = true; /* cosines and sines, on either side, and frequencies */
+    assert_int_equal(forward_bytes(&params, &options), before + 2ull * 2 * 8 * 16 * 4 + 8ull * 8);
+    params = plain;
+    params.ffn = FFN_PLAIN;
+    assert_int_equal(forward_bytes(&params, &options), before - 160ull * 16 * 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_plan_states_the_bytes_of_every_buffer),
+        cmocka_unit_test(the_plan_states_what_a_family_needs_besides),
         cmocka_unit_test(logits_come_only_for_the_rows_asked_for),
+        cmocka_unit_test(no_family_shows_how_it_was_run),
         cmocka_unit_test(chunks_leave_no_trace),
         cmocka_unit_test(threads_leave_no_trace),
         cmocka_unit_test(blocks_leave_no_trace),
@@ -600,6 +665,7 @@ int main(void)
         cmocka_unit_test(any_number_of_experts_leaves_no_trace),
         cmocka_unit_test(a_shared_prefix_leaves_no_trace),
         cmocka_unit_test(every_weight_type_hides_how_it_was_run),
+        cmocka_unit_test(every_weight_type_hides_that_its_tensors_are_fused),
         cmocka_unit_test(every_weight_type_hides_how_its_experts_were_run),
         cmocka_unit_test(every_kv_type_hides_how_it_was_run),
     };

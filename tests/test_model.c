@@ -281,10 +281,10 @@ static void experts_are_refused_by_count(void **state)
 {
     (void)state;
     struct model_fixture fixture;
-    model_fixture_start(&fixture, "llama");
+    model_fixture_start(&fixture, "qwen2");
     model_fixture_set_u32(&fixture, "expert_count", 8);
     model_fixture_set_u32(&fixture, "expert_used_count", 2);
-    model_fixture_expect_refusal(&fixture, ERR_UNSUPPORTED, WORDS("llama.expert_count is 8"));
+    model_fixture_expect_refusal(&fixture, ERR_UNSUPPORTED, WORDS("qwen2.expert_count is 8"));
 }
 
 static void a_part_of_a_split_model_is_refused_by_count(void **state)
@@ -331,7 +331,7 @@ static void unscaled_angles_fall_by_powers_of_theta(void **state)
                                      .rope_attention_factor = 1.0f}};
     double out[4];
     double magnitude = 0.0;
-    rope_params_frequencies(&model, out, &magnitude);
+    rope_params_frequencies(&model, LAYER_ROPE_SCALED, 0, out, &magnitude);
     assert_close(out[0], 1.0);
     assert_close(out[1], 0.1);
     assert_close(out[2], 0.01);
@@ -349,7 +349,7 @@ static void linear_scaling_divides_every_angle(void **state)
                                      .rope_attention_factor = 1.0f}};
     double out[4];
     double magnitude = 0.0;
-    rope_params_frequencies(&model, out, &magnitude);
+    rope_params_frequencies(&model, LAYER_ROPE_SCALED, 0, out, &magnitude);
     assert_close(out[0], 0.25);
     assert_close(out[3], 0.00025);
     assert_close(magnitude, 1.0);
@@ -384,20 +384,20 @@ static void yarn_keeps_fast_pairs_and_divides_slow_ones(void **state)
     };
     double out[64];
     double magnitude = 0.0;
-    rope_params_frequencies(&model, out, &magnitude);
+    rope_params_frequencies(&model, LAYER_ROPE_SCALED, 0, out, &magnitude);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         assert_close(out[rows[i].pair], rows[i].angle);
     }
     assert_close(magnitude, 1.138629436111989);
 
     model.params.rope_attention_factor = 0.5f;
-    rope_params_frequencies(&model, out, &magnitude);
+    rope_params_frequencies(&model, LAYER_ROPE_SCALED, 0, out, &magnitude);
     assert_close(magnitude, 0.5 * 1.138629436111989);
     model.params.yarn_log_multiplier = 1.0f;
-    rope_params_frequencies(&model, out, &magnitude);
+    rope_params_frequencies(&model, LAYER_ROPE_SCALED, 0, out, &magnitude);
     assert_close(magnitude, 0.5);
     model.params.yarn_extrapolation = 0.0f;
-    rope_params_frequencies(&model, out, &magnitude);
+    rope_params_frequencies(&model, LAYER_ROPE_SCALED, 0, out, &magnitude);
     assert_close(out[0], 0.25);
     assert_close(magnitude, 0.5);
 }
@@ -421,7 +421,7 @@ static void the_rope_factors_of_a_file_divide_their_pairs(void **state)
     double *out = calloc(pairs, sizeof *out);
     assert_non_null(out);
     double magnitude = 0.0;
-    rope_params_frequencies(&fixture.model, out, &magnitude);
+    rope_params_frequencies(&fixture.model, LAYER_ROPE_SCALED, 0, out, &magnitude);
     for (uint32_t i = 0; i < pairs; i++) {
         double plain = pow(fixture.options.rope_theta, -2.0 * i / fixture.options.head_dim);
         assert_close(out[i], plain / (1.0 + i));
@@ -470,12 +470,13 @@ static void rope_scaling_is_read_as_llama_cpp_writes_it(void **state)
     assert_int_equal(fixture.model.params.rope_scaling, ROPE_SCALING_NONE);
     model_fixture_finish(&fixture);
 
-    static const char *const unknown[] = {"longrope", "", "yarn\n"};
+    static const char *const unknown[] = {"su", "", "yarn\n"};
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
         model_fixture_start(&fixture, "llama");
         model_fixture_set_string(&fixture, "llama.rope.scaling.type", unknown[i]);
-        model_fixture_expect_refusal(&fixture, ERR_UNSUPPORTED,
-                                     WORDS("llama.rope.scaling.type", "none, linear, yarn"));
+        model_fixture_expect_refusal(
+            &fixture, ERR_UNSUPPORTED,
+            WORDS("llama.rope.scaling.type", "none, linear, yarn, longrope, dynamic"));
     }
 }
 

@@ -2,8 +2,10 @@
  * it or be refused with one line that names it. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/test.h"
 
+#include "engine/weights.h"
 #include "kernels/quant.h"
 #include "tests/support/model_fixture.h"
+#include "tests/support/synth_family.h"
 
 #include <math.h>
 
@@ -195,10 +197,26 @@ static void parts_of_another_kind_of_model_are_refused(void **state)
         const char *arch;
         const char *name;
     } rows[] = {
-        {"llama", "blk.0.ffn_gate_inp.weight"},    {"qwen2", "blk.0.ffn_gate_exps.weight"},
-        {"qwen2moe", "blk.1.ffn_gate.weight"},     {"qwen3moe", "blk.0.ffn_up.bias"},
-        {"qwen3moe", "blk.1.ffn_up_shexp.weight"}, {"qwen2moe", "blk.0.attn_q_norm.weight"},
-        {"qwen2moe", "blk.0.ffn_gate_exps.bias"},  {"qwen3moe", "blk.0.exp_probs_b.bias"},
+        {"llama", "blk.0.ffn_gate_inp.weight"},
+        {"qwen2", "blk.0.ffn_gate_exps.weight"},
+        {"qwen2moe", "blk.1.ffn_gate.weight"},
+        {"qwen3moe", "blk.0.ffn_up.bias"},
+        {"qwen3moe", "blk.1.ffn_up_shexp.weight"},
+        {"qwen2moe", "blk.0.attn_q_norm.weight"},
+        {"qwen2moe", "blk.0.ffn_gate_exps.bias"},
+        {"qwen3moe", "blk.0.exp_probs_b.bias"},
+        {"olmo2", "blk.0.attn_norm.weight"},
+        {"llama", "blk.1.post_ffw_norm.weight"},
+        {"phi3", "blk.0.ffn_gate.weight"},
+        {"gpt2", "blk.0.attn_q.weight"},
+        {"starcoder2", "blk.0.ffn_gate.bias"},
+        {"command-r", "blk.0.ffn_norm.weight"},
+        {"command-r", "blk.1.attn_norm.bias"},
+        {"llama", "position_embd.weight"},
+        {"qwen2", "output_norm.bias"},
+        {"gptneox", "blk.0.attn_norm_2.weight"},
+        {"gemma2", "blk.0.attn_q_norm.weight"},
+        {"llama", "output.bias"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct model_fixture fixture;
@@ -243,7 +261,7 @@ static void an_unknown_architecture_is_refused_with_the_known_ones(void **state)
         model_fixture_set_string(&fixture, "general.architecture", names[i]);
         model_fixture_expect_refusal(
             &fixture, ERR_UNSUPPORTED,
-            WORDS("general.architecture", "llama, qwen2, qwen3, qwen2moe, qwen3moe"));
+            WORDS("general.architecture", "llama, qwen2, qwen3, qwen2moe, qwen3moe", "falcon"));
     }
     free(huge);
 
@@ -253,27 +271,244 @@ static void an_unknown_architecture_is_refused_with_the_known_ones(void **state)
     model_fixture_expect_refusal(&fixture, ERR_FORMAT, WORDS("general.architecture"));
 }
 
+/* Biases that only some files of a family have, norms that some models of it have, and the output
+ * matrix when it is tied. */
+static bool is_required(const char *arch, const char *name)
+{
+    bool qkv_bias = strstr(name, "attn_q.bias") || strstr(name, "attn_k.bias") ||
+                    strstr(name, "attn_v.bias") || strstr(name, "attn_qkv.bias");
+    bool own = strncmp(arch, "qwen2", 5) == 0 || strcmp(arch, "gpt2") == 0;
+    bool other_bias = strstr(name, "attn_output.bias") || strstr(name, "ffn_up.bias") ||
+                      strstr(name, "ffn_down.bias");
+    bool layout = strstr(name, ".attn_norm_2.") != NULL;
+    return strcmp(name, "output.weight") != 0 && !other_bias && !layout && (!qkv_bias || own);
+}
+
 static void every_required_tensor_is_missed_by_name(void **state)
 {
     (void)state;
-    for (uint32_t i = 0; i < 5; i++) {
-        static const char *const archs[] = {"llama", "qwen2", "qwen3", "qwen2moe", "qwen3moe"};
+    for (uint32_t i = 0; i < synth_family_count; i++) {
+        const char *arch = synth_family_rows[i].arch;
         struct model_fixture fixture;
-        model_fixture_start(&fixture, archs[i]);
+        model_fixture_start(&fixture, arch);
         uint64_t tensor_count = fixture.writer.tensor_count;
         model_fixture_finish(&fixture);
         for (uint64_t t = 0; t < tensor_count; t++) {
-            model_fixture_start(&fixture, archs[i]);
+            model_fixture_start(&fixture, arch);
             char name[64];
             snprintf(name, sizeof name, "%.*s", (int)fixture.writer.tensors[t].name_bytes,
                      fixture.writer.tensors[t].name);
             gguf_writer_remove_tensor(&fixture.writer, name);
-            if (strcmp(name, "output.weight") == 0) {
+            if (!is_required(arch, name)) {
+                model_fixture_open_valid(&fixture);
                 model_fixture_finish(&fixture);
                 continue;
             }
-            model_fixture_expect_refusal(&fixture, ERR_FORMAT, WORDS(name, "missing"));
+            bool layout = strcmp(name, "blk.0.attn_qkv.weight") == 0;
+            model_fixture_expect_refusal(&fixture, ERR_FORMAT,
+                                         layout ? WORDS("blk.0.attn_q.weight", "missing")
+                                                : WORDS(name, "missing"));
         }
+    }
+}
+
+/* Slices of what lies in the file, at row boundaries, whatever the weight type. */
+static void fused_tensors_are_bound_as_their_rows(void **state)
+{
+    (void)state;
+    static const enum dtype dtypes[] = {DTYPE_F32, DTYPE_Q8_0, DTYPE_Q4_K};
+    for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++) {
+        struct model_fixture fixture;
+        model_fixture_start(&fixture, "phi3");
+        const uint64_t dim = 256;
+        const uint64_t q_rows = 64;
+        const uint64_t kv_rows = 32;
+        model_fixture_set_u32(&fixture, "embedding_length", (uint32_t)dim);
+        model_fixture_set_tensor(&fixture, "token_embd.weight", DTYPE_F32, 2,
+                                 (uint64_t[]){fixture.options.vocab_count, dim});
+        model_fixture_set_tensor(&fixture, "output_norm.weight", DTYPE_F32, 1, &dim);
+        for (uint32_t layer = 0; layer < fixture.options.layer_count; layer++) {
+            static const char *const vectors[] = {"attn_norm.weight", "ffn_norm.weight"};
+            const struct {
+                const char *name;
+                uint64_t shape[2];
+            } matrices[] = {{"attn_qkv.weight", {q_rows + 2 * kv_rows, dim}},
+                            {"attn_output.weight", {dim, q_rows}},
+                            {"ffn_up.weight", {2ull * fixture.options.ffn_dim, dim}},
+                            {"ffn_down.weight", {dim, fixture.options.ffn_dim}}};
+            char name[64];
+            for (size_t j = 0; j < 2; j++) {
+                snprintf(name, sizeof name, "blk.%u.%s", layer, vectors[j]);
+                model_fixture_set_tensor(&fixture, name, DTYPE_F32, 1, &dim);
+            }
+            for (size_t j = 0; j < 4; j++) {
+                snprintf(name, sizeof name, "blk.%u.%s", layer, matrices[j].name);
+                model_fixture_set_tensor(&fixture, name, j % 2 == 0 ? dtypes[i] : DTYPE_F32, 2,
+                                         matrices[j].shape);
+            }
+        }
+        model_fixture_open_valid(&fixture);
+        const struct model_layer *layer = &fixture.model.layers[1];
+        const struct gguf_tensor *qkv = gguf_find_tensor(&fixture.file, "blk.1.attn_qkv.weight");
+        const struct gguf_tensor *up = gguf_find_tensor(&fixture.file, "blk.1.ffn_up.weight");
+        const uint64_t row_bytes = qkv->byte_count / (q_rows + 2 * kv_rows);
+        const uint8_t *bytes = qkv->tensor.data;
+        assert_ptr_equal(layer->q.data, bytes);
+        assert_ptr_equal(layer->k.data, bytes + q_rows * row_bytes);
+        assert_ptr_equal(layer->v.data, bytes + (q_rows + kv_rows) * row_bytes);
+        assert_int_equal(layer->q.shape[0], q_rows);
+        assert_int_equal(layer->v.shape[0], kv_rows);
+        assert_int_equal(layer->v.shape[1], dim);
+        assert_ptr_equal(layer->ffn_gate.data, up->tensor.data);
+        assert_ptr_equal(layer->ffn_up.data, (const uint8_t *)up->tensor.data + up->byte_count / 2);
+        assert_int_equal(layer->ffn_up.shape[0], fixture.options.ffn_dim);
+        assert_int_equal(layer->ffn_up.dtype, dtypes[i]);
+        model_fixture_finish(&fixture);
+    }
+}
+
+static void a_fused_bias_of_half_precision_is_converted_in_parts(void **state)
+{
+    (void)state;
+    struct model_fixture fixture;
+    model_fixture_start(&fixture, "gpt2");
+    static const uint16_t halves[128] = {[0] = 0x3c00, [64] = 0x4000, [127] = 0x4200};
+    uint64_t value_count = 128; /* 4 heads of 16, twice 2 */
+    gguf_writer_remove_tensor(&fixture.writer, "blk.1.attn_qkv.bias");
+    gguf_writer_add_tensor(&fixture.writer, "blk.1.attn_qkv.bias", DTYPE_F16, 1, &value_count,
+                           halves);
+    model_fixture_open_valid(&fixture);
+    const struct model_layer *layer = &fixture.model.layers[1];
+    assert_int_equal(layer->k_bias.dtype, DTYPE_F32);
+    assert_int_equal(layer->k_bias.shape[0], 32);
+    assert_true(((const float *)layer->q_bias.data)[0] == 1.0f);
+    assert_true(((const float *)layer->k_bias.data)[0] == 2.0f);
+    assert_true(((const float *)layer->v_bias.data)[31] == 3.0f);
+    model_fixture_finish(&fixture);
+}
+
+/* Puts the experts of every layer into tensors of their own. */
+static void set_experts_apart(struct model_fixture *fixture, uint32_t expert_count)
+{
+    static const char *const parts[] = {"gate", "up", "down"};
+    uint64_t dim = fixture->options.dim;
+    uint64_t ffn_dim = fixture->options.ffn_dim;
+    model_fixture_set_u32(fixture, "expert_count", expert_count);
+    model_fixture_set_u32(fixture, "expert_used_count", 2);
+    for (uint32_t i = 0; i < fixture->options.layer_count * 3; i++) {
+        char name[64];
+        uint64_t shape[] = {i % 3 == 2 ? dim : ffn_dim, i % 3 == 2 ? ffn_dim : dim};
+        snprintf(name, sizeof name, "blk.%u.ffn_%s.weight", i / 3, parts[i % 3]);
+        gguf_writer_remove_tensor(&fixture->writer, name);
+        for (uint32_t expert = 0; expert < expert_count; expert++) {
+            snprintf(name, sizeof name, "blk.%u.ffn_%s.%u.weight", i / 3, parts[i % 3], expert);
+            model_fixture_set_tensor(fixture, name, DTYPE_F32, 2, shape);
+        }
+        snprintf(name, sizeof name, "blk.%u.ffn_gate_inp.weight", i / 3);
+        model_fixture_set_tensor(fixture, name, DTYPE_F32, 2, (uint64_t[]){expert_count, dim});
+    }
+}
+
+static void experts_may_have_a_tensor_each(void **state)
+{
+    (void)state;
+    struct model_fixture fixture;
+    model_fixture_start(&fixture, "llama");
+    set_experts_apart(&fixture, 11);
+    model_fixture_open_valid(&fixture);
+    assert_true(fixture.model.params.experts_apart);
+    assert_true(fixture.model.params.expert_normalize);
+    assert_int_equal(fixture.model.params.expert_ffn_dim, fixture.options.ffn_dim);
+    const struct model_layer *layer = &fixture.model.layers[1];
+    for (uint32_t i = 0; i < 11; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "blk.1.ffn_down.%u.weight", i);
+        const struct gguf_tensor *stored = gguf_find_tensor(&fixture.file, name);
+        assert_ptr_equal(layer->expert_down[i].data, stored->tensor.data);
+        assert_int_equal(layer->expert_down[i].shape[1], fixture.options.ffn_dim);
+    }
+    model_fixture_finish(&fixture);
+
+    model_fixture_start(&fixture, "llama");
+    set_experts_apart(&fixture, 4);
+    gguf_writer_remove_tensor(&fixture.writer, "blk.1.ffn_up.3.weight");
+    model_fixture_expect_refusal(&fixture, ERR_FORMAT, WORDS("blk.1.ffn_up.3.weight", "missing"));
+
+    model_fixture_start(&fixture, "llama");
+    set_experts_apart(&fixture, 4);
+    model_fixture_set_tensor(&fixture, "blk.0.ffn_gate.2.weight", DTYPE_F16, 2,
+                             (uint64_t[]){fixture.options.ffn_dim, fixture.options.dim});
+    model_fixture_expect_refusal(&fixture, ERR_UNSUPPORTED,
+                                 WORDS("blk.0.ffn_gate.2.weight", "f16", "f32"));
+
+    static const char *const strangers[] = {"blk.0.ffn_gate.4.weight", "blk.0.ffn_gate.03.weight",
+                                            "blk.0.ffn_gate..weight", "blk.0.ffn_up_exps.weight",
+                                            "blk.0.ffn_up.99999999999.weight"};
+    for (size_t i = 0; i < sizeof strangers / sizeof strangers[0]; i++) {
+        model_fixture_start(&fixture, "llama");
+        set_experts_apart(&fixture, 4);
+        model_fixture_set_tensor(&fixture, strangers[i], DTYPE_F32, 1, (uint64_t[]){64});
+        model_fixture_expect_refusal(&fixture, ERR_UNSUPPORTED,
+                                     WORDS("nothing in a", strangers[i]));
+    }
+}
+
+/* What the plan says the backend will take for its copies is what it is asked to pack: pieces. */
+static void packed_bytes_are_those_of_the_pieces(void **state)
+{
+    (void)state;
+    static const char *const archs[] = {"llama", "qwen2moe", "phi3", "gpt2", "gemma3"};
+    for (size_t i = 0; i < sizeof archs / sizeof archs[0]; i++) {
+        struct synth_options options;
+        assert_true(synth_model_preset(&options, "micro"));
+        options.arch = archs[i];
+        options.dim = 256;
+        options.head_dim = 20; /* 80 rows of q, 40 of k: no panels of 32 */
+        options.ffn_dim = 272;
+        options.dtype = DTYPE_Q8_0;
+        options.output_dtype = DTYPE_Q8_0;
+        uint64_t byte_count = 0;
+        uint8_t *bytes = synth_model_bytes(&options, &byte_count);
+        struct gguf file;
+        struct error err;
+        struct model model;
+        struct backend *be = NULL;
+        assert_int_equal(gguf_parse(&file, bytes, byte_count, "synthetic", &err), OK);
+        assert_int_equal(
+            backend_open(&be, &(struct backend_options){.name = "cpu", .thread_count = 1}, &err),
+            OK);
+        assert_int_equal(model_open(&model, &file, be, &err), OK);
+        const struct model_layer *layer = model.layers;
+        const struct tensor *const pieces[] = {
+            &layer->q,
+            &layer->k,
+            &layer->v,
+            &layer->attention_output,
+            &layer->ffn_gate,
+            &layer->ffn_up,
+            &layer->ffn_down,
+            &layer->shared_gate,
+            &layer->shared_up,
+            &layer->shared_down,
+            &layer->shared_share,
+            &layer->router,
+        };
+        uint64_t packed = backend_packed_bytes(&model.output, PRECISION_AUTO);
+        for (size_t j = 0; j < sizeof pieces / sizeof pieces[0]; j++) {
+            packed +=
+                pieces[j]->data == NULL ? 0 : 2 * backend_packed_bytes(pieces[j], PRECISION_AUTO);
+        }
+        for (uint32_t j = 0; j < model.params.expert_count; j++) {
+            packed += 2 * backend_packed_bytes(&layer->expert_gate[j], PRECISION_AUTO);
+            packed += 2 * backend_packed_bytes(&layer->expert_up[j], PRECISION_AUTO);
+            packed += 2 * backend_packed_bytes(&layer->expert_down[j], PRECISION_AUTO);
+        }
+        assert_true(packed > 0);
+        assert_int_equal(weights_packed_bytes(&file, &model.params, PRECISION_AUTO), packed);
+        model_close(&model);
+        backend_close(be);
+        gguf_close(&file);
+        free(bytes);
     }
 }
 
@@ -438,6 +673,10 @@ int main(void)
         cmocka_unit_test(embedding_serves_as_output_when_tied),
         cmocka_unit_test(an_unknown_architecture_is_refused_with_the_known_ones),
         cmocka_unit_test(every_required_tensor_is_missed_by_name),
+        cmocka_unit_test(fused_tensors_are_bound_as_their_rows),
+        cmocka_unit_test(a_fused_bias_of_half_precision_is_converted_in_parts),
+        cmocka_unit_test(experts_may_have_a_tensor_each),
+        cmocka_unit_test(packed_bytes_are_those_of_the_pieces),
         cmocka_unit_test(a_wrong_shape_is_named_with_both_shapes),
         cmocka_unit_test(a_type_we_cannot_compute_with_is_named),
         cmocka_unit_test(a_quantised_norm_is_refused),

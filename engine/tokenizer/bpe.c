@@ -69,7 +69,7 @@ static void rank(const struct word *w, uint32_t i)
         return;
     }
     const struct vocabulary *v = w->vocabulary;
-    if (v->kind == VOCABULARY_MERGES) {
+    if (vocabulary_has_merges(v)) {
         uint32_t right = w->symbols[s->next].token;
         if (s->token == TOKEN_NONE || right == TOKEN_NONE) {
             return;
@@ -206,7 +206,7 @@ static bool reserve(struct bpe_scratch *scratch, size_t symbol_count)
 static inline uint32_t first_symbol_bytes(const struct vocabulary *v, const uint8_t *at,
                                           const uint8_t *end)
 {
-    if (v->kind == VOCABULARY_MERGES || *at < 128) {
+    if (vocabulary_is_byte_level(v) || *at < 128) {
         return 1;
     }
     uint32_t code;
@@ -216,7 +216,7 @@ static inline uint32_t first_symbol_bytes(const struct vocabulary *v, const uint
 
 static uint32_t count_symbols(const struct vocabulary *v, const uint8_t *word, size_t word_bytes)
 {
-    if (v->kind == VOCABULARY_MERGES) {
+    if (vocabulary_is_byte_level(v)) {
         return (uint32_t)word_bytes;
     }
     uint32_t count = 0;
@@ -226,6 +226,19 @@ static uint32_t count_symbols(const struct vocabulary *v, const uint8_t *word, s
     return count;
 }
 
+/* Merging by rank wants to know which token a symbol is; by score, only what two make. */
+static uint32_t first_token(const struct vocabulary *v, const uint8_t *at, uint32_t byte_count)
+{
+    switch (v->kind) {
+    case VOCABULARY_MERGES:
+        return v->byte_ids[*at];
+    case VOCABULARY_PAIRS:
+        return string_table_find(&v->by_bytes, at, byte_count);
+    default:
+        return TOKEN_NONE;
+    }
+}
+
 static void split_symbols(struct word *w)
 {
     assert(w->symbol_count > 0);
@@ -233,13 +246,14 @@ static void split_symbols(struct word *w)
     const uint8_t *end = w->bytes + w->byte_count;
     const uint8_t *at = w->bytes;
     for (uint32_t i = 0; i < w->symbol_count; i++) {
+        uint32_t byte_count = first_symbol_bytes(v, at, end);
         w->symbols[i] = (struct bpe_symbol){
             .begin = (uint32_t)(at - w->bytes),
             .prev = i == 0 ? SYMBOL_NONE : i - 1,
             .next = i + 1 == w->symbol_count ? SYMBOL_NONE : i + 1,
-            .token = v->kind == VOCABULARY_MERGES ? v->byte_ids[*at] : TOKEN_NONE,
+            .token = first_token(v, at, byte_count),
         };
-        at += first_symbol_bytes(v, at, end);
+        at += byte_count;
     }
     for (uint32_t i = 0; i < w->symbol_count; i++) {
         rank(w, i);
@@ -248,7 +262,7 @@ static void split_symbols(struct word *w)
 
 static void push_unknown(struct bpe_output *output)
 {
-    if (output->unknown != TOKEN_NONE && !output->unknown_last) {
+    if (output->unknown != TOKEN_NONE && !(output->unknown_last && output->fuse_unknown)) {
         bpe_push(output, output->unknown);
         output->unknown_last = true;
     }
@@ -263,12 +277,22 @@ static void push_unmerged(const struct word *w, uint32_t i, struct bpe_output *o
     uint32_t id = string_table_find(&v->by_bytes, w->bytes + begin, end - begin);
     if (id != TOKEN_NONE) {
         bpe_push(output, id);
-    } else if (v->has_all_bytes) {
-        for (uint32_t at = begin; at < end; at++) {
-            bpe_push(output, v->byte_ids[w->bytes[at]]);
-        }
     } else {
-        push_unknown(output);
+        bpe_push_unspelled(v, w->bytes + begin, end - begin, output);
+    }
+}
+
+void bpe_push_unspelled(const struct vocabulary *vocabulary, const uint8_t *bytes,
+                        size_t byte_count, struct bpe_output *output)
+{
+    for (size_t i = 0; i < byte_count; i++) {
+        if (vocabulary->byte_ids[bytes[i]] == TOKEN_NONE) {
+            push_unknown(output);
+            return;
+        }
+    }
+    for (size_t i = 0; i < byte_count; i++) {
+        bpe_push(output, vocabulary->byte_ids[bytes[i]]);
     }
 }
 

@@ -25,10 +25,15 @@ struct bpe_output {
     size_t max;
     size_t count;      /* goes on past max: nothing is written there */
     uint32_t unknown;  /* for what the vocabulary cannot spell; TOKEN_NONE: leave that out */
-    bool unknown_last; /* the last id stands for such text: more of it adds no second one */
+    bool unknown_last; /* the last id stands for such text */
+    bool fuse_unknown; /* more of it then adds no second one */
 };
 
 void bpe_push(struct bpe_output *output, uint32_t id);
+
+/* A character that is no token: its bytes if all of them are, else the unknown token. */
+void bpe_push_unspelled(const struct vocabulary *vocabulary, const uint8_t *bytes,
+                        size_t byte_count, struct bpe_output *output);
 
 /* word_bytes in 1 .. LIMIT_ENCODE_BYTES. ERR_MEMORY. */
 enum status bpe_encode(const struct vocabulary *vocabulary, struct bpe_scratch *scratch,

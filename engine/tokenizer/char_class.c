@@ -189,3 +189,47 @@ const uint8_t *char_class_skip_not(const uint8_t *at, const uint8_t *end, uint16
         at += c.bytes;
     }
 }
+
+const uint8_t *char_class_before(const uint8_t *start, const uint8_t *at)
+{
+    for (uint32_t bytes = 1; bytes <= 4 && at - start >= bytes; bytes++) {
+        uint32_t code;
+        if ((at[-(ptrdiff_t)bytes] & 0xC0) != 0x80) {
+            return char_class_utf8(at - bytes, at, &code) == bytes ? at - bytes : at - 1;
+        }
+    }
+    return at - 1;
+}
+
+const uint8_t *char_class_trailing_space(const uint8_t *start, const uint8_t *end)
+{
+    while (start < end) {
+        const uint8_t *before = char_class_before(start, end);
+        if ((char_class_at(before, end).classes & CLASS_SPACE) == 0) {
+            break;
+        }
+        end = before;
+    }
+    return end;
+}
+
+/* Signs that count as alphabetic: letters in circles and squares. */
+static bool is_circled_letter(uint32_t code)
+{
+    return (code >= 0x24B6 && code <= 0x24E9) || (code >= 0x1F130 && code <= 0x1F149) ||
+           (code >= 0x1F150 && code <= 0x1F169) || (code >= 0x1F170 && code <= 0x1F189);
+}
+
+bool char_class_is_word(struct character c)
+{
+    if (c.bytes == 0) {
+        return false;
+    }
+    if (c.classes & (CLASS_LETTER | CLASS_MARK)) {
+        return true;
+    }
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c.code);
+    return category == UTF8PROC_CATEGORY_ND || category == UTF8PROC_CATEGORY_NL ||
+           category == UTF8PROC_CATEGORY_PC || c.code == 0x200C || c.code == 0x200D ||
+           is_circled_letter(c.code);
+}

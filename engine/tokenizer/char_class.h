@@ -56,4 +56,14 @@ const uint8_t *char_class_skip(const uint8_t *at, const uint8_t *end, uint16_t c
 /* The end of the run of characters that have none of them. */
 const uint8_t *char_class_skip_not(const uint8_t *at, const uint8_t *end, uint16_t classes);
 
+/* Where the character in front of `at` starts; a byte that is not UTF-8 is one. start < at. */
+const uint8_t *char_class_before(const uint8_t *start, const uint8_t *at);
+
+/* Where the white space at the end of [start, end) begins. */
+const uint8_t *char_class_trailing_space(const uint8_t *start, const uint8_t *end);
+
+/* \w: letters, marks, digits, joiners and what joins words, as Unicode's annex on regular
+ * expressions has it. */
+bool char_class_is_word(struct character c);
+
 #endif

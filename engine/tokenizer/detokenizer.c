@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/tokenizer/char_class.h"
 #include "engine/tokenizer/tokenizer.h"
+#include "engine/tokenizer/tokenizer_keys.h"
 #include "engine/tokenizer/tokenizer_state.h"
 
 #include <assert.h>
@@ -19,8 +20,7 @@ void detokenizer_init(struct detokenizer *detokenizer, const struct tokenizer *t
     *detokenizer = (struct detokenizer){
         .tokenizer = tokenizer,
         .show_special = show_special,
-        .at_start = !continues_text && tokenizer->vocabulary.kind == VOCABULARY_SCORES &&
-                    tokenizer->add_space_prefix,
+        .at_start = !continues_text && tokenizer->strip != TOKENIZER_STRIP_NONE,
     };
 }
 
@@ -64,11 +64,13 @@ size_t detokenizer_feed(struct detokenizer *detokenizer, uint32_t token_id, char
                                               detokenizer->show_special, &byte_count);
     assert(out_bytes_max >= 3 * byte_count + 16);
     if (detokenizer->at_start && byte_count > 0) {
-        detokenizer->at_start = false;
-        if (bytes[0] == ' ') {
+        bool all = detokenizer->tokenizer->strip == TOKENIZER_STRIP_FIRST_TOKEN;
+        for (bool more = true; more && byte_count > 0 && bytes[0] == ' '; more = all) {
             bytes++;
             byte_count--;
         }
+        detokenizer->at_start =
+            detokenizer->tokenizer->strip == TOKENIZER_STRIP_EACH && byte_count == 0;
     }
     size_t written = 0;
     for (size_t i = 0; i < byte_count; i++) {

@@ -51,6 +51,26 @@ static bool is_within(uint32_t code, uint32_t first, uint32_t last)
     return code >= first && code <= last;
 }
 
+/* Where a step came behind the one that makes letters of bytes, it saw the letters: those of six
+ * bytes beyond ASCII are superscripts and fractions, which are numbers. */
+static bool is_number_letter(uint8_t byte)
+{
+    return (byte >= '0' && byte <= '9') || byte == 0xB2 || byte == 0xB3 || byte == 0xB9 ||
+           (byte >= 0xBC && byte <= 0xBE);
+}
+
+/* A run of bytes that are number letters, or of ones that are not. */
+static const uint8_t *scan_number_letters(const void *options, const uint8_t *at,
+                                          const uint8_t *end)
+{
+    (void)options;
+    bool numbers = is_number_letter(*at);
+    do {
+        at++;
+    } while (at < end && is_number_letter(*at) == numbers);
+    return at;
+}
+
 /* The ranges DeepSeek's first tokenizer calls CJK; they hold most scripts from U+0800 up. */
 static bool is_deepseek_cjk(struct character c)
 {
@@ -193,6 +213,8 @@ static const struct pretokenizer_stage stages_tekken[] = {{pretokenizer_scan_cas
 static const struct pretokenizer_stage stages_starcoder[] = {RUN(one_number), GPT2, END};
 static const struct pretokenizer_stage stages_falcon[] = {RUN(falcon_signs), GPT2,
                                                           RUN(three_digits), END};
+static const struct pretokenizer_stage stages_falcon_letters[] = {
+    RUN(falcon_signs), GPT2, {scan_number_letters, NULL}, RUN(three_digits), END};
 static const struct pretokenizer_stage stages_default[] = {RUN(default_signs), GPT2, RUN(numbers),
                                                            RUN(three_digits), END};
 static const struct pretokenizer_stage stages_deepseek_llm[] = {
@@ -202,6 +224,14 @@ static const struct pretokenizer_stage stages_deepseek_llm[] = {
     {pretokenizer_scan_trailing_space, NULL},
     RUN(deepseek_cjk),
     RUN(numbers),
+    END};
+static const struct pretokenizer_stage stages_deepseek_llm_digits[] = {
+    RUN(one_newline),
+    RUN(deepseek_words),
+    RUN(deepseek_signs),
+    {pretokenizer_scan_trailing_space, NULL},
+    RUN(deepseek_cjk),
+    RUN(one_number),
     END};
 static const struct pretokenizer_stage stages_deepseek_coder[] = {
     RUN(one_newline),  RUN(spaced_letters), RUN(spaced_punctuation),
@@ -257,7 +287,9 @@ static const struct pretokenizer pretokenizers[] = {
     {.name = "exaone",           .stages = stages_starcoder},
     {.name = "minerva-7b",       .stages = stages_starcoder},
     {.name = "falcon",           .stages = stages_falcon},
+    {.name = "falcon-letters",   .stages = stages_falcon_letters},
     {.name = "deepseek-llm",     .stages = stages_deepseek_llm},
+    {.name = "deepseek-llm-digits", .stages = stages_deepseek_llm_digits},
     {.name = "deepseek-coder",   .stages = stages_deepseek_coder},
     {.name = "deepseek-v3",      .stages = stages_deepseek_v3},
     {.name = "hunyuan-dense",    .stages = stages_deepseek_v3},

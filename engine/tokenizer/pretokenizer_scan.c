@@ -315,27 +315,10 @@ const uint8_t *pretokenizer_scan_run(const void *options, const uint8_t *at, con
     return at;
 }
 
-/* Where the spaces at the end of [at, end) begin, walking backwards over whole characters. */
-static const uint8_t *trailing_spaces(const uint8_t *at, const uint8_t *end)
-{
-    while (at < end) {
-        const uint8_t *start = end - 1;
-        while (start > at && end - start < 4 && (*start & 0xC0) == 0x80) {
-            start--;
-        }
-        struct character c = char_class_at(start, end);
-        if ((c.classes & CLASS_SPACE) == 0 || start + c.bytes != end) {
-            break;
-        }
-        end = start;
-    }
-    return end;
-}
-
 const uint8_t *pretokenizer_scan_trailing_space(const void *options, const uint8_t *at,
                                                 const uint8_t *end)
 {
     (void)options;
-    const uint8_t *tail = trailing_spaces(at, end);
+    const uint8_t *tail = char_class_trailing_space(at, end);
     return at < tail ? tail : end;
 }

@@ -7,6 +7,7 @@
 
 #include "engine/formats/gguf.h"
 #include "engine/tokenizer/tokenizer.h"
+#include "engine/tokenizer/tokenizer_keys.h"
 #include "engine/tokenizer/vocabulary.h"
 
 #include <string.h>
@@ -67,10 +68,12 @@ static void add_end(struct special_ids *ids, uint32_t id)
     ids->ends[ids->end_count++] = id;
 }
 
-static enum status add_listed_ends(struct special_ids *ids, const struct vocabulary *v,
-                                   const struct gguf *file, struct error *err)
+/* A key's list of at most count_max ids. */
+static enum status get_ids(const struct vocabulary *v, const struct gguf *file, const char *key,
+                           uint32_t *out, uint32_t count_max, uint32_t *count, struct error *err)
 {
-    const struct gguf_entry *entry = gguf_find(file, KEY_EOS_LIST);
+    const struct gguf_entry *entry = gguf_find(file, key);
+    *count = 0;
     if (entry == NULL) {
         return OK;
     }
@@ -78,19 +81,49 @@ static enum status add_listed_ends(struct special_ids *ids, const struct vocabul
     bool integers = entry->type == GGUF_ARRAY && list->type != GGUF_STRING &&
                     list->type != GGUF_FLOAT32 && list->type != GGUF_FLOAT64 &&
                     list->type != GGUF_BOOL;
-    if (!integers || list->element_count > SPECIAL_IDS_ENDS_MAX / 2) {
-        return error_set(err, ERR_FORMAT, "%s: " KEY_EOS_LIST ": not a list of at most %d integers",
-                         file->path, SPECIAL_IDS_ENDS_MAX / 2);
+    if (!integers || list->element_count > count_max) {
+        return error_set(err, ERR_FORMAT, "%s: %s: not a list of at most %u integers", file->path,
+                         key, count_max);
     }
     for (uint64_t i = 0; i < list->element_count; i++) {
-        uint32_t id = TOKEN_NONE;
-        enum status status = check_id(v, file, KEY_EOS_LIST, gguf_array_i64(list, i), &id, err);
+        enum status status = check_id(v, file, key, gguf_array_i64(list, i), &out[i], err);
         if (status != OK) {
             return status;
         }
-        add_end(ids, id);
     }
+    *count = (uint32_t)list->element_count;
     return OK;
+}
+
+static enum status add_listed_ends(struct special_ids *ids, const struct vocabulary *v,
+                                   const struct gguf *file, struct error *err)
+{
+    uint32_t listed[SPECIAL_IDS_ENDS_MAX / 2];
+    uint32_t count = 0;
+    enum status status =
+        get_ids(v, file, KEY_EOS_LIST, listed, SPECIAL_IDS_ENDS_MAX / 2, &count, err);
+    for (uint32_t i = 0; i < count && status == OK; i++) {
+        add_end(ids, listed[i]);
+    }
+    return status;
+}
+
+static enum status load_begins(struct special_ids *ids, const struct vocabulary *v,
+                               const struct gguf *file, struct error *err)
+{
+    enum status status = get_ids(v, file, TOKENIZER_KEY_BEGIN_IDS, ids->begins,
+                                 SPECIAL_IDS_BEGINS_MAX, &ids->begin_count, err);
+    if (ids->begin_count == 0) {
+        ids->begins[0] = ids->bos;
+        ids->begin_count = ids->bos != TOKEN_NONE;
+    }
+    for (uint32_t i = 0; i < ids->begin_count && status == OK; i++) {
+        if (ids->begins[i] == TOKEN_NONE) {
+            return error_set(err, ERR_FORMAT, "%s: " TOKENIZER_KEY_BEGIN_IDS "[%u]: no token",
+                             file->path, i);
+        }
+    }
+    return status;
 }
 
 /* The id of a control token with this text. */
@@ -205,6 +238,9 @@ enum status special_ids_load(struct special_ids *ids, const struct vocabulary *v
     enum status status = load_roles(ids, vocabulary, file, err);
     if (status == OK) {
         status = load_flags(ids, file, begins_with_bos, err);
+    }
+    if (status == OK) {
+        status = load_begins(ids, vocabulary, file, err);
     }
     if (status == OK && !vocabulary->has_types) {
         type_by_role(ids, vocabulary);

@@ -13,7 +13,8 @@ struct gguf;
 struct vocabulary;
 
 enum {
-    SPECIAL_IDS_ENDS_MAX = 64
+    SPECIAL_IDS_ENDS_MAX = 64,
+    SPECIAL_IDS_BEGINS_MAX = 8
 };
 
 struct special_ids {
@@ -22,6 +23,8 @@ struct special_ids {
     uint32_t unknown;
     bool add_bos;
     bool add_eos;
+    uint32_t begins[SPECIAL_IDS_BEGINS_MAX]; /* what a prompt begins with, where add_bos */
+    uint32_t begin_count;
     uint32_t ends[SPECIAL_IDS_ENDS_MAX]; /* no id twice */
     uint32_t end_count;
 };

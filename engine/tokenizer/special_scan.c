@@ -5,109 +5,118 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/tokenizer/special_scan.h"
 
+#include "engine/tokenizer/char_class.h"
 #include "engine/tokenizer/tokenizer.h"
+#include "engine/tokenizer/tokenizer_keys.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-struct view {
-    const uint8_t *bytes;
-    uint32_t byte_count;
-};
-
-static struct view text_of(const struct vocabulary *v, uint32_t id)
+/* Heap sort: qsort would need the texts in a global, and n log n must hold for any file. */
+static bool is_before(const struct special_scan *scan, const struct special_spelling *a,
+                      const struct special_spelling *b)
 {
-    return (struct view){v->text + v->text_at[id], v->text_at[id + 1] - v->text_at[id]};
+    uint32_t common = a->byte_count < b->byte_count ? a->byte_count : b->byte_count;
+    int order = memcmp(scan->text + a->at, scan->text + b->at, common);
+    return order != 0 ? order < 0 : a->byte_count < b->byte_count;
 }
 
-/* Heap sort: qsort would need the vocabulary in a global, and n log n must hold for any file. */
-static bool is_before(const struct vocabulary *v, uint32_t a, uint32_t b)
+static void swap(struct special_spelling *a, struct special_spelling *b)
 {
-    struct view x = text_of(v, a);
-    struct view y = text_of(v, b);
-    uint32_t common = x.byte_count < y.byte_count ? x.byte_count : y.byte_count;
-    int order = memcmp(x.bytes, y.bytes, common);
-    return order != 0 ? order < 0 : x.byte_count < y.byte_count;
+    struct special_spelling kept = *a;
+    *a = *b;
+    *b = kept;
 }
 
-static void sift_down(const struct vocabulary *v, uint32_t *ids, size_t root, size_t count)
+static void sift_down(struct special_scan *scan, size_t root, size_t count)
 {
+    struct special_spelling *all = scan->spellings;
     for (;;) {
         size_t child = 2 * root + 1;
         if (child >= count) {
             return;
         }
-        if (child + 1 < count && is_before(v, ids[child], ids[child + 1])) {
+        if (child + 1 < count && is_before(scan, &all[child], &all[child + 1])) {
             child++;
         }
-        if (!is_before(v, ids[root], ids[child])) {
+        if (!is_before(scan, &all[root], &all[child])) {
             return;
         }
-        uint32_t swap = ids[root];
-        ids[root] = ids[child];
-        ids[child] = swap;
+        swap(&all[root], &all[child]);
         root = child;
     }
 }
 
-static void sort_by_text(const struct vocabulary *v, uint32_t *ids, size_t count)
+void special_scan_seal(struct special_scan *scan)
 {
-    for (size_t i = count / 2; i-- > 0;) {
-        sift_down(v, ids, i, count);
+    for (size_t i = scan->count / 2; i-- > 0;) {
+        sift_down(scan, i, scan->count);
     }
-    for (size_t i = count; i-- > 1;) {
-        uint32_t swap = ids[0];
-        ids[0] = ids[i];
-        ids[i] = swap;
-        sift_down(v, ids, 0, i);
+    for (size_t i = scan->count; i-- > 1;) {
+        swap(&scan->spellings[0], &scan->spellings[i]);
+        sift_down(scan, 0, i);
     }
 }
 
-static bool is_wanted(const struct vocabulary *v, uint32_t id, bool with_control)
+static bool reserve(struct special_scan *scan, size_t text_bytes)
 {
-    if (v->text_at[id] == v->text_at[id + 1]) {
-        return false;
-    }
-    return v->types[id] == TOKEN_USER_DEFINED || (with_control && vocabulary_is_special(v, id));
-}
-
-bool special_scan_open(struct special_scan *scan, const struct vocabulary *vocabulary,
-                       bool with_control)
-{
-    *scan = (struct special_scan){0};
-    uint32_t count = 0;
-    for (uint32_t id = 0; id < vocabulary->count; id++) {
-        count += is_wanted(vocabulary, id, with_control);
-    }
-    scan->ids = calloc((size_t)count + 1, sizeof *scan->ids);
-    if (scan->ids == NULL) {
-        return false;
-    }
-    for (uint32_t id = 0; id < vocabulary->count; id++) {
-        if (is_wanted(vocabulary, id, with_control)) {
-            uint8_t first = vocabulary->text[vocabulary->text_at[id]];
-            scan->first_bytes[first / 64] |= 1ull << first % 64;
-            scan->ids[scan->count++] = id;
+    if (scan->count == scan->capacity) {
+        uint32_t capacity = 2 * scan->capacity + 16;
+        void *grown = reallocarray(scan->spellings, capacity, sizeof *scan->spellings);
+        if (grown == NULL) {
+            return false;
         }
+        scan->spellings = grown;
+        scan->capacity = capacity;
     }
-    sort_by_text(vocabulary, scan->ids, scan->count);
+    if (scan->text_capacity - scan->text_bytes < text_bytes) {
+        size_t capacity = 2 * (scan->text_bytes + text_bytes);
+        uint8_t *grown = capacity > UINT32_MAX ? NULL : realloc(scan->text, capacity);
+        if (grown == NULL) {
+            return false;
+        }
+        scan->text = grown;
+        scan->text_capacity = capacity;
+    }
+    return true;
+}
+
+bool special_scan_add(struct special_scan *scan, uint32_t id, uint32_t flags, const uint8_t *text,
+                      size_t text_bytes)
+{
+    if (text_bytes == 0) {
+        return true;
+    }
+    if (!reserve(scan, text_bytes)) {
+        return false;
+    }
+    scan->spellings[scan->count++] = (struct special_spelling){
+        .at = (uint32_t)scan->text_bytes,
+        .byte_count = (uint32_t)text_bytes,
+        .id = id,
+        .flags = flags,
+    };
+    memcpy(scan->text + scan->text_bytes, text, text_bytes);
+    scan->text_bytes += text_bytes;
+    scan->first_bytes[text[0] / 64] |= 1ull << text[0] % 64;
     return true;
 }
 
 void special_scan_close(struct special_scan *scan)
 {
-    free(scan->ids);
+    free(scan->text);
+    free(scan->spellings);
     *scan = (struct special_scan){0};
 }
 
-/* The first of ids[low .. high) whose byte `depth` is not below `byte`; all share what is in
+/* The first of spellings[low .. high) whose byte `depth` is not below `byte`; all share what is in
  * front of it and are longer than depth. */
-static uint32_t lower_bound(const struct special_scan *scan, const struct vocabulary *v,
-                            uint32_t low, uint32_t high, uint32_t depth, uint32_t byte)
+static uint32_t lower_bound(const struct special_scan *scan, uint32_t low, uint32_t high,
+                            uint32_t depth, uint32_t byte)
 {
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (text_of(v, scan->ids[middle]).bytes[depth] < byte) {
+        if (scan->text[scan->spellings[middle].at + depth] < byte) {
             low = middle + 1;
         } else {
             high = middle;
@@ -116,39 +125,84 @@ static uint32_t lower_bound(const struct special_scan *scan, const struct vocabu
     return low;
 }
 
-/* The longest token that the text at `at` starts with, or TOKEN_NONE. */
-static uint32_t longest_at(const struct special_scan *scan, const struct vocabulary *v,
-                           const uint8_t *at, const uint8_t *end)
+/* The longest spelling that the text at `at` starts with, or NULL. */
+static const struct special_spelling *longest_at(const struct special_scan *scan, const uint8_t *at,
+                                                 const uint8_t *end)
 {
-    uint32_t best = TOKEN_NONE;
+    const struct special_spelling *best = NULL;
     uint32_t low = 0;
     uint32_t high = scan->count;
     for (uint32_t depth = 0; low < high; depth++) {
-        if (text_of(v, scan->ids[low]).byte_count == depth) {
-            best = scan->ids[low++]; /* it sorts in front of all that go on */
+        while (low < high && scan->spellings[low].byte_count == depth) {
+            best = &scan->spellings[low++]; /* it sorts in front of all that go on */
         }
         if (at + depth == end) {
             break;
         }
-        low = lower_bound(scan, v, low, high, depth, at[depth]);
-        high = lower_bound(scan, v, low, high, depth, at[depth] + 1u);
+        low = lower_bound(scan, low, high, depth, at[depth]);
+        high = lower_bound(scan, low, high, depth, at[depth] + 1u);
     }
     return best;
 }
 
-bool special_scan_find(const struct special_scan *scan, const struct vocabulary *vocabulary,
-                       const uint8_t *text, const uint8_t *text_end, struct special_match *match)
+/* What stands on both sides is no part of a word. */
+static bool stands_alone(const uint8_t *text, const uint8_t *begin, const uint8_t *end,
+                         const uint8_t *text_end)
+{
+    if (begin > text &&
+        char_class_is_word(char_class_at(char_class_before(text, begin), text_end))) {
+        return false;
+    }
+    return end == text_end || !char_class_is_word(char_class_at(end, text_end));
+}
+
+static bool may_strip(const struct special_scan *scan, struct character c)
+{
+    return (c.classes & CLASS_SPACE) != 0 && !(scan->plain_spaces_stay && c.code == ' ');
+}
+
+static void widen(const struct special_scan *scan, uint32_t flags, const uint8_t *at,
+                  const uint8_t *text_end, struct special_match *match)
+{
+    while ((flags & TOKENIZER_TOKEN_STRIP_LEFT) && match->begin > at) {
+        const uint8_t *before = char_class_before(at, match->begin);
+        struct character c = char_class_at(before, text_end);
+        if (before + c.bytes != match->begin || !may_strip(scan, c)) {
+            break;
+        }
+        match->begin = before;
+    }
+    while ((flags & TOKENIZER_TOKEN_STRIP_RIGHT) && match->end < text_end) {
+        struct character c = char_class_at(match->end, text_end);
+        if (!may_strip(scan, c)) {
+            break;
+        }
+        match->end += c.bytes;
+    }
+}
+
+bool special_scan_find(const struct special_scan *scan, const uint8_t *text, const uint8_t *at,
+                       const uint8_t *text_end, struct special_match *match)
 {
     if (scan->count == 0) {
         return false;
     }
-    for (const uint8_t *at = text; at < text_end; at++) {
+    const uint8_t *from = at;
+    while (at < text_end) {
         if ((scan->first_bytes[*at / 64] >> *at % 64 & 1) == 0) {
+            at++;
             continue;
         }
-        uint32_t id = longest_at(scan, vocabulary, at, text_end);
-        if (id != TOKEN_NONE) {
-            *match = (struct special_match){at, at + text_of(vocabulary, id).byte_count, id};
+        const struct special_spelling *found = longest_at(scan, at, text_end);
+        if (found == NULL) {
+            at++;
+            continue;
+        }
+        *match = (struct special_match){at, at + found->byte_count, found->id};
+        at = match->end;
+        if ((found->flags & TOKENIZER_TOKEN_SINGLE_WORD) == 0 ||
+            stands_alone(text, match->begin, match->end, text_end)) {
+            widen(scan, found->flags, from, text_end, match);
             return true;
         }
     }

@@ -2,21 +2,37 @@
  *
  * User-defined tokens always are ("<|im_start|>" of a vocabulary that says so, runs of spaces);
  * control tokens only where the caller asks for it, because user text must not forge them.
- * Ownership: borrows the vocabulary. Thread: any once open. SPDX-License-Identifier: Apache-2.0 */
+ * Where tokens are looked for in normalised text, so are their own spellings.
+ * Thread: any once sealed. SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_TOKENIZER_SPECIAL_SCAN_H
 #define ENGINE_TOKENIZER_SPECIAL_SCAN_H
 
-#include "engine/tokenizer/vocabulary.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct special_spelling {
+    uint32_t at; /* in text */
+    uint32_t byte_count;
+    uint32_t id;
+    uint32_t flags; /* of enum tokenizer_token_flags: strips and single word */
+};
 
 struct special_scan {
-    uint32_t *ids; /* [count] sorted by text */
+    uint8_t *text;
+    size_t text_bytes;
+    size_t text_capacity;
+    struct special_spelling *spellings; /* [count] sorted by text once sealed */
     uint32_t count;
+    uint32_t capacity;
+    bool plain_spaces_stay;  /* a ' ' stands for a sign that is no white space: never stripped */
     uint64_t first_bytes[4]; /* bit b: some text starts with byte b */
 };
 
-/* False when memory is short. with_control: control and unknown tokens, too. */
-bool special_scan_open(struct special_scan *scan, const struct vocabulary *vocabulary,
-                       bool with_control);
+/* Zero a scan to begin. Empty texts are left out. False when memory is short. */
+bool special_scan_add(struct special_scan *scan, uint32_t id, uint32_t flags, const uint8_t *text,
+                      size_t text_bytes);
+void special_scan_seal(struct special_scan *scan);
 void special_scan_close(struct special_scan *scan);
 
 struct special_match {
@@ -25,8 +41,9 @@ struct special_match {
     uint32_t id;
 };
 
-/* The leftmost and there the longest; false when there is none. */
-bool special_scan_find(const struct special_scan *scan, const struct vocabulary *vocabulary,
-                       const uint8_t *text, const uint8_t *text_end, struct special_match *match);
+/* The leftmost at or behind `at` in [text, text_end), and there the longest, with the white space
+ * its flags take along, but none in front of `at`; false when there is none. */
+bool special_scan_find(const struct special_scan *scan, const uint8_t *text, const uint8_t *at,
+                       const uint8_t *text_end, struct special_match *match);
 
 #endif

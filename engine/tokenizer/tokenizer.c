@@ -5,14 +5,17 @@
 #include "configs/limits.h"
 #include "engine/formats/gguf.h"
 #include "engine/tokenizer/bpe.h"
+#include "engine/tokenizer/special_tokens.h"
+#include "engine/tokenizer/tokenizer_keys.h"
 #include "engine/tokenizer/tokenizer_state.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define KEY_MODEL "tokenizer.ggml.model"
-#define KEY_PRE   "tokenizer.ggml.pre"
+#define KEY_MODEL    "tokenizer.ggml.model"
+#define KEY_PRE      "tokenizer.ggml.pre"
+#define KEY_CHARSMAP "tokenizer.ggml.precompiled_charsmap"
 
 enum {
     NAME_BYTES_MAX = 48 /* of a name quoted in a message */
@@ -30,6 +33,15 @@ static const char *printable(struct gguf_string name, char out[NAME_BYTES_MAX + 
     return out;
 }
 
+static const struct {
+    const char *name;
+    enum vocabulary_kind kind;
+} models[] = {
+    {"llama", VOCABULARY_SCORES},
+    {"gpt2", VOCABULARY_MERGES},
+    {"t5", VOCABULARY_UNIGRAM},
+};
+
 static enum status choose_kind(struct tokenizer *t, const struct gguf *file,
                                enum vocabulary_kind *kind, struct error *err)
 {
@@ -39,21 +51,36 @@ static enum status choose_kind(struct tokenizer *t, const struct gguf *file,
     if (status != OK) {
         return status;
     }
-    t->info.pre_name = "";
-    if (gguf_string_equal(model, "llama")) {
-        t->info.model_name = "llama";
-        *kind = VOCABULARY_SCORES;
-        return OK;
+    for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
+        if (gguf_string_equal(model, models[i].name)) {
+            t->info.model_name = models[i].name;
+            *kind = models[i].kind;
+        }
     }
-    if (!gguf_string_equal(model, "gpt2")) {
-        return error_set(err, ERR_UNSUPPORTED, "%s: " KEY_MODEL ": '%s', supported are llama, gpt2",
-                         file->path, printable(model, quoted));
+    if (t->info.model_name == NULL) {
+        return error_set(err, ERR_UNSUPPORTED,
+                         "%s: " KEY_MODEL ": '%s', supported are llama, gpt2, t5", file->path,
+                         printable(model, quoted));
     }
-    t->info.model_name = "gpt2";
-    *kind = VOCABULARY_MERGES;
+    if (*kind == VOCABULARY_SCORES && gguf_find(file, TOKENIZER_KEY_MERGE_PAIRS) != NULL) {
+        *kind = VOCABULARY_PAIRS;
+    }
+    if (*kind == VOCABULARY_UNIGRAM && gguf_find(file, KEY_CHARSMAP) != NULL) {
+        return error_set(err, ERR_UNSUPPORTED, "%s: " KEY_CHARSMAP " is not supported", file->path);
+    }
+    return OK;
+}
+
+static enum status choose_pretokenizer(struct tokenizer *t, const struct gguf *file,
+                                       struct error *err)
+{
+    char quoted[NAME_BYTES_MAX + 1];
     /* Files from before the key existed were all made for what is now called default. */
     struct gguf_string pre = {.bytes = "default", .byte_count = 7};
-    status = gguf_get_string(file, KEY_PRE, false, &pre, err);
+    enum status status = gguf_get_string(file, KEY_PRE, false, &pre, err);
+    if (status == OK) {
+        status = gguf_get_string(file, TOKENIZER_KEY_PRE, false, &pre, err);
+    }
     if (status != OK) {
         return status;
     }
@@ -63,7 +90,8 @@ static enum status choose_kind(struct tokenizer *t, const struct gguf *file,
                          printable(pre, quoted));
     }
     t->info.pre_name = t->pretokenizer->name;
-    return OK;
+    t->whole_words = t->pretokenizer->whole_words;
+    return gguf_get_bool(file, TOKENIZER_KEY_WHOLE_WORDS, false, &t->whole_words, err);
 }
 
 /* Where no token has a space behind a character, no merge reaches across that place, and text
@@ -83,16 +111,43 @@ static void find_joined_spaces(struct tokenizer *t)
     }
 }
 
+/* Where spaces are put in front and dropped again, and how unknown text shows. */
 static enum status load_spacing(struct tokenizer *t, const struct gguf *file, struct error *err)
 {
-    t->add_space_prefix = true;
+    bool characters = !vocabulary_is_byte_level(&t->vocabulary);
+    bool prefix = characters;
     enum status status =
-        gguf_get_bool(file, "tokenizer.ggml.add_space_prefix", false, &t->add_space_prefix, err);
+        characters ? gguf_get_bool(file, "tokenizer.ggml.add_space_prefix", false, &prefix, err)
+                   : OK;
+    t->prefix = prefix ? TOKENIZER_PREFIX_EACH : 0;
     if (status == OK) {
+        status = gguf_get_u32(file, TOKENIZER_KEY_PREFIX, false, 0, TOKENIZER_PREFIX_ALL,
+                              &t->prefix, err);
+    }
+    if (status == OK && characters) {
         status = gguf_get_bool(file, "tokenizer.ggml.remove_extra_whitespaces", false,
                                &t->remove_extra_spaces, err);
     }
-    if (status == OK && !t->vocabulary.has_all_bytes && t->ids.unknown == TOKEN_NONE) {
+    t->strip = t->remove_extra_spaces ? TOKENIZER_STRIP_EACH
+               : prefix               ? TOKENIZER_STRIP_ONE
+                                      : TOKENIZER_STRIP_NONE;
+    if (status == OK) {
+        status = gguf_get_u32(file, TOKENIZER_KEY_STRIP, false, TOKENIZER_STRIP_NONE,
+                              TOKENIZER_STRIP_EACH, &t->strip, err);
+    }
+    t->fuse_unknown = true;
+    if (status == OK) {
+        status = gguf_get_bool(file, TOKENIZER_KEY_FUSE_UNKNOWN, false, &t->fuse_unknown, err);
+    }
+    return status;
+}
+
+static enum status load_characters(struct tokenizer *t, const struct gguf *file, struct error *err)
+{
+    enum status status =
+        gguf_get_bool(file, TOKENIZER_KEY_SPLIT_WORDS, false, &t->split_words, err);
+    if (status == OK && !t->vocabulary.has_all_bytes && t->ids.unknown == TOKEN_NONE &&
+        t->vocabulary.kind != VOCABULARY_PAIRS) {
         return error_set(err, ERR_FORMAT,
                          "%s: tokenizer.ggml.tokens: neither all of <0x00> to <0xFF> nor an "
                          "unknown token",
@@ -102,29 +157,49 @@ static enum status load_spacing(struct tokenizer *t, const struct gguf *file, st
     return status;
 }
 
+/* How text becomes words, once the vocabulary is there. */
+static enum status load_rules(struct tokenizer *t, const struct gguf *file, struct error *err)
+{
+    bool byte_level = vocabulary_is_byte_level(&t->vocabulary);
+    enum status status =
+        normalizer_load(&t->normalizer, file, byte_level && t->pretokenizer->nfc, err);
+    if (status == OK) {
+        status = load_spacing(t, file, err);
+    }
+    if (status == OK && !byte_level) {
+        status = load_characters(t, file, err);
+    }
+    /* A space may stand in front of each stretch between special tokens, each a byte or more. */
+    t->growth = normalizer_growth(&t->normalizer) * (t->prefix != 0 ? 2 : 1);
+    if (status == OK && t->vocabulary.kind != VOCABULARY_UNIGRAM) {
+        status = bpe_mark_whole(&t->vocabulary, t->whole_words, err);
+    }
+    return status;
+}
+
 static enum status load(struct tokenizer *t, const struct gguf *file, struct error *err)
 {
     enum vocabulary_kind kind = VOCABULARY_SCORES;
     enum status status = choose_kind(t, file, &kind, err);
+    t->info.pre_name = "";
+    if (status == OK && kind == VOCABULARY_MERGES) {
+        status = choose_pretokenizer(t, file, err);
+    }
     if (status == OK) {
         status = vocabulary_load(&t->vocabulary, file, kind, err);
     }
     if (status == OK) {
-        bool begins_with_bos = kind == VOCABULARY_SCORES || t->pretokenizer->begins_with_bos;
+        bool begins_with_bos = kind == VOCABULARY_SCORES || kind == VOCABULARY_PAIRS ||
+                               (kind == VOCABULARY_MERGES && t->pretokenizer->begins_with_bos);
         status = special_ids_load(&t->ids, &t->vocabulary, file, begins_with_bos, err);
     }
     if (status == OK) {
         status = vocabulary_index(&t->vocabulary, file, err);
     }
-    if (status == OK && kind == VOCABULARY_SCORES) {
-        status = load_spacing(t, file, err);
-    }
     if (status == OK) {
-        bool always = kind == VOCABULARY_MERGES && t->pretokenizer->whole_words;
-        status = bpe_mark_whole(&t->vocabulary, always, err);
+        status = load_rules(t, file, err);
     }
-    if (status == OK && (!special_scan_open(&t->user_defined, &t->vocabulary, false) ||
-                         !special_scan_open(&t->control, &t->vocabulary, true))) {
+    if (status == OK && !special_tokens_load(t)) {
         status = error_set(err, ERR_MEMORY, "%s: no memory for special tokens", file->path);
     }
     return status;
@@ -159,6 +234,8 @@ void tokenizer_close(struct tokenizer *tokenizer)
     }
     special_scan_close(&tokenizer->user_defined);
     special_scan_close(&tokenizer->control);
+    special_scan_close(&tokenizer->normalized_user_defined);
+    special_scan_close(&tokenizer->normalized_control);
     vocabulary_release(&tokenizer->vocabulary);
     free(tokenizer);
 }
@@ -170,16 +247,10 @@ const struct tokenizer_info *tokenizer_info(const struct tokenizer *tokenizer)
 
 size_t tokenizer_id_count_bound(const struct tokenizer *tokenizer, size_t text_bytes)
 {
-    enum {
-        BOS_AND_EOS = 2,
-        NFC_GROWTH = 3,
-        PREFIX_GROWTH = 2
-    };
-    size_t bytes = text_bytes < LIMIT_ENCODE_BYTES ? text_bytes : LIMIT_ENCODE_BYTES;
-    if (tokenizer->vocabulary.kind == VOCABULARY_SCORES) {
-        return PREFIX_GROWTH * bytes + BOS_AND_EOS;
-    }
-    return (tokenizer->pretokenizer->nfc ? NFC_GROWTH : 1) * bytes + BOS_AND_EOS;
+    size_t around = (size_t)tokenizer->ids.begin_count + 1;
+    uint64_t bytes = text_bytes < LIMIT_ENCODE_BYTES ? text_bytes : LIMIT_ENCODE_BYTES;
+    uint64_t bound = tokenizer->growth * bytes;
+    return (size_t)(bound < 2ull * LIMIT_ENCODE_BYTES ? bound : 2ull * LIMIT_ENCODE_BYTES) + around;
 }
 
 const uint32_t *tokenizer_end_ids(const struct tokenizer *tokenizer, uint32_t *count)

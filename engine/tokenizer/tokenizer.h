@@ -40,7 +40,13 @@ const uint32_t *tokenizer_end_ids(const struct tokenizer *tokenizer, uint32_t *c
 enum tokenizer_flags {
     TOKENIZER_ADD_SPECIAL = 1,   /* put BOS/EOS around it as the file says */
     TOKENIZER_PARSE_SPECIAL = 2, /* "<|im_end|>" in the text becomes the control token */
+    TOKENIZER_DROP_GUARDS = 4,   /* see below */
 };
+
+/* A guard (the noncharacter U+FDD0) inside the text of a control token keeps that from becoming the
+ * token: with TOKENIZER_DROP_GUARDS, control tokens are looked for first, and what is plain text loses
+ * its guards. Two in a row stand for one that is text. */
+#define TOKENIZER_GUARD "\xEF\xB7\x90"
 
 /* No text of that many bytes has more ids. More than one a byte: NFC can make three bytes of one,
  * a SentencePiece vocabulary puts a space in front of what follows a special token. */

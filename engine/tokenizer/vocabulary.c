@@ -1,8 +1,6 @@
-/* vocabulary.c - reads tokens, types, scores and merges, trusting none of them.
+/* vocabulary.c - reads tokens, types and scores, trusting none of them.
  *
- * Everything is copied, so that the file may be closed afterwards. A merge must name tokens that
- * exist: then ids, not text, can be merged, and no list of merges can form a cycle, because each
- * makes a longer token out of two shorter ones.
+ * Everything is copied, so that the file may be closed afterwards.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/tokenizer/vocabulary.h"
 
@@ -11,6 +9,7 @@
 #include "engine/formats/gguf.h"
 #include "engine/tokenizer/char_class.h"
 #include "engine/tokenizer/tokenizer.h"
+#include "engine/tokenizer/vocabulary_merges.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -19,7 +18,6 @@
 #define KEY_TOKENS "tokenizer.ggml.tokens"
 #define KEY_TYPES  "tokenizer.ggml.token_type"
 #define KEY_SCORES "tokenizer.ggml.scores"
-#define KEY_MERGES "tokenizer.ggml.merges"
 
 static enum status out_of_memory(const struct gguf *file, const char *what, struct error *err)
 {
@@ -131,7 +129,7 @@ static enum status load_types(struct vocabulary *v, const struct gguf *file, str
         return out_of_memory(file, KEY_TYPES, err);
     }
     for (uint32_t i = 0; i < v->count; i++) {
-        bool byte = v->kind == VOCABULARY_SCORES &&
+        bool byte = !vocabulary_is_byte_level(v) &&
                     named_byte(v->text + v->text_at[i], v->text_at[i + 1] - v->text_at[i]) >= 0;
         v->types[i] = byte ? TOKEN_BYTE : TOKEN_NORMAL;
     }
@@ -152,6 +150,46 @@ static enum status load_types(struct vocabulary *v, const struct gguf *file, str
     return OK;
 }
 
+static enum status load_flags(struct vocabulary *v, const struct gguf *file, struct error *err)
+{
+    v->has_flags = gguf_find(file, TOKENIZER_KEY_TOKEN_FLAGS) != NULL;
+    v->flags = calloc(v->count, 1);
+    if (v->flags == NULL) {
+        return out_of_memory(file, TOKENIZER_KEY_TOKEN_FLAGS, err);
+    }
+    struct gguf_array flags = {0};
+    enum status status =
+        get_per_token(v, file, TOKENIZER_KEY_TOKEN_FLAGS, false, GGUF_UINT32, &flags, err);
+    for (uint64_t i = 0; status == OK && i < flags.element_count; i++) {
+        uint64_t value = gguf_array_u64(&flags, i);
+        if (value > TOKENIZER_TOKEN_FLAGS_ALL) {
+            return error_set(err, ERR_FORMAT,
+                             "%s: " TOKENIZER_KEY_TOKEN_FLAGS "[%llu]: %llu, the limit is %d",
+                             file->path, (unsigned long long)i, (unsigned long long)value,
+                             TOKENIZER_TOKEN_FLAGS_ALL);
+        }
+        v->flags[i] = (uint8_t)value;
+    }
+    return status;
+}
+
+/* A user-defined token of a SentencePiece vocabulary is a piece like others, only found first;
+ * that of a byte-level one is not in the merges' alphabet. Control tokens are never made. */
+static void settle_flags(struct vocabulary *v)
+{
+    for (uint32_t i = 0; i < v->count; i++) {
+        uint8_t type = v->types[i];
+        bool plain = type == TOKEN_NORMAL || type == TOKEN_UNUSED || type == TOKEN_UNDEFINED;
+        bool piece = type == TOKEN_USER_DEFINED && v->kind != VOCABULARY_MERGES;
+        bool can = plain || type == TOKEN_USER_DEFINED;
+        if (!v->has_flags && (plain || piece)) {
+            v->flags[i] |= TOKENIZER_TOKEN_IN_MODEL;
+        } else if (!can) {
+            v->flags[i] &= (uint8_t)~TOKENIZER_TOKEN_IN_MODEL;
+        }
+    }
+}
+
 /* Maps a finite score to an integer that is smaller for a better one; never UINT32_MAX. */
 static uint32_t score_key(float score)
 {
@@ -170,7 +208,8 @@ static enum status load_scores(struct vocabulary *v, const struct gguf *file, st
         return status;
     }
     v->score_keys = malloc((size_t)v->count * sizeof *v->score_keys);
-    if (v->score_keys == NULL) {
+    v->scores = malloc((size_t)v->count * sizeof *v->scores);
+    if (v->score_keys == NULL || v->scores == NULL) {
         return out_of_memory(file, KEY_SCORES, err);
     }
     for (uint32_t i = 0; i < v->count; i++) {
@@ -180,6 +219,7 @@ static enum status load_scores(struct vocabulary *v, const struct gguf *file, st
                              file->path, i);
         }
         v->score_keys[i] = score_key((float)score);
+        v->scores[i] = (float)score;
     }
     return OK;
 }
@@ -231,7 +271,7 @@ static uint32_t unescape_spaces(const uint8_t *text, uint32_t text_bytes, uint8_
 static uint32_t ordinary_bytes(const struct vocabulary *v, const int16_t *letters,
                                const uint8_t *text, uint32_t text_bytes, uint8_t *out)
 {
-    if (v->kind == VOCABULARY_SCORES) {
+    if (!vocabulary_is_byte_level(v)) {
         return unescape_spaces(text, text_bytes, out);
     }
     uint32_t written = letters_to_bytes(letters, text, text_bytes, out);
@@ -240,6 +280,40 @@ static uint32_t ordinary_bytes(const struct vocabulary *v, const int16_t *letter
         written = text_bytes;
     }
     return written;
+}
+
+/* The bytes of token i; its byte if it is a byte token. Returns how many. */
+static uint32_t spell_token(struct vocabulary *v, const int16_t *letters, uint32_t i, int byte)
+{
+    const uint8_t *text = v->text + v->text_at[i];
+    uint32_t text_bytes = v->text_at[i + 1] - v->text_at[i];
+    uint8_t *out = v->bytes + v->bytes_at[i];
+    if (v->types[i] == TOKEN_BYTE) {
+        out[0] = (uint8_t)byte;
+        v->byte_ids[byte] = i;
+        return 1;
+    }
+    bool user_defined = v->types[i] == TOKEN_USER_DEFINED && !vocabulary_is_byte_level(v);
+    if (vocabulary_is_ordinary(v, i) || user_defined) {
+        return ordinary_bytes(v, letters, text, text_bytes, out);
+    }
+    memcpy(out, text, text_bytes);
+    return text_bytes;
+}
+
+/* In a vocabulary of characters, text has no spaces but the sign for one: a token spelled with a
+ * space gives way to the one spelled with the sign. */
+static void index_bytes(struct vocabulary *v, bool with_spaces)
+{
+    for (uint32_t i = 0; i < v->count; i++) {
+        uint32_t text_bytes = v->text_at[i + 1] - v->text_at[i];
+        bool has_space = !vocabulary_is_byte_level(v) &&
+                         memchr(v->text + v->text_at[i], ' ', text_bytes) != NULL;
+        if (v->bytes_at[i + 1] > v->bytes_at[i] && vocabulary_is_ordinary(v, i) &&
+            has_space == with_spaces) {
+            string_table_add(&v->by_bytes, i);
+        }
+    }
 }
 
 /* The bytes of every token, and the tables over those of ordinary ones. */
@@ -252,33 +326,18 @@ static enum status derive_bytes(struct vocabulary *v, const struct gguf *file, s
         return out_of_memory(file, KEY_TOKENS, err);
     }
     for (uint32_t i = 0; i < v->count; i++) {
-        const uint8_t *text = v->text + v->text_at[i];
-        uint32_t text_bytes = v->text_at[i + 1] - v->text_at[i];
-        uint8_t *out = v->bytes + v->bytes_at[i];
-        uint32_t written = text_bytes;
-        if (v->types[i] == TOKEN_BYTE) {
-            int byte = named_byte(text, text_bytes);
-            if (byte < 0) {
-                return error_set(err, ERR_FORMAT,
-                                 "%s: " KEY_TOKENS "[%u]: a byte token not named <0x00> to <0xFF>",
-                                 file->path, i);
-            }
-            out[0] = (uint8_t)byte;
-            written = 1;
-            v->byte_ids[byte] = i;
-        } else if (vocabulary_is_ordinary(v, i)) {
-            written = ordinary_bytes(v, letters, text, text_bytes, out);
-        } else if (v->kind == VOCABULARY_SCORES && v->types[i] == TOKEN_USER_DEFINED) {
-            written = unescape_spaces(text, text_bytes, out);
-        } else {
-            memcpy(out, text, text_bytes);
+        int byte = named_byte(v->text + v->text_at[i], v->text_at[i + 1] - v->text_at[i]);
+        if (v->types[i] == TOKEN_BYTE && byte < 0) {
+            return error_set(err, ERR_FORMAT,
+                             "%s: " KEY_TOKENS "[%u]: a byte token not named <0x00> to <0xFF>",
+                             file->path, i);
         }
+        uint32_t written = spell_token(v, letters, i, byte);
         v->bytes_at[i + 1] = v->bytes_at[i] + written;
-        if (written > 0 && vocabulary_is_ordinary(v, i)) {
-            string_table_add(&v->by_bytes, i);
-        }
         v->token_bytes_max = written > v->token_bytes_max ? written : v->token_bytes_max;
     }
+    index_bytes(v, false);
+    index_bytes(v, true);
     return OK;
 }
 
@@ -287,71 +346,28 @@ static void find_single_bytes(struct vocabulary *v)
     v->has_all_bytes = true;
     for (uint32_t byte = 0; byte < 256; byte++) {
         uint8_t one = (uint8_t)byte;
-        if (v->kind == VOCABULARY_MERGES && v->byte_ids[byte] == TOKEN_NONE) {
+        if (vocabulary_is_byte_level(v) && v->byte_ids[byte] == TOKEN_NONE) {
             v->byte_ids[byte] = string_table_find(&v->by_bytes, &one, 1);
         }
         v->has_all_bytes = v->has_all_bytes && v->byte_ids[byte] != TOKEN_NONE;
     }
 }
 
-/* "Ġ t" -> the ids of "Ġ", "t" and "Ġt". */
-static enum status read_merge(const struct vocabulary *v, const struct gguf *file, uint64_t index,
-                              struct gguf_string entry, uint8_t *joined, struct merge *out,
-                              struct error *err)
+static enum status find_score_range(struct vocabulary *v, const struct gguf *file,
+                                    struct error *err)
 {
-    const uint8_t *text = (const uint8_t *)entry.bytes;
-    const uint8_t *space =
-        entry.byte_count > 2 && entry.byte_count <= (uint64_t)2 * LIMIT_TOKEN_BYTES
-            ? memchr(text + 1, ' ', (size_t)entry.byte_count - 1)
-            : NULL;
-    if (space == NULL || space + 1 == text + entry.byte_count) {
-        return error_set(err, ERR_FORMAT, "%s: " KEY_MERGES "[%llu]: not two tokens and a space",
-                         file->path, (unsigned long long)index);
-    }
-    size_t left_bytes = (size_t)(space - text);
-    size_t right_bytes = (size_t)entry.byte_count - left_bytes - 1;
-    memcpy(joined, text, left_bytes);
-    memcpy(joined + left_bytes, space + 1, right_bytes);
-    out->left = string_table_find(&v->by_text, text, left_bytes);
-    out->right = string_table_find(&v->by_text, space + 1, right_bytes);
-    out->merged = string_table_find(&v->by_text, joined, left_bytes + right_bytes);
-    if (out->left == TOKEN_NONE || out->right == TOKEN_NONE || out->merged == TOKEN_NONE) {
-        const char *part = out->left == TOKEN_NONE    ? "first part"
-                           : out->right == TOKEN_NONE ? "second part"
-                                                      : "result";
-        return error_set(err, ERR_FORMAT, "%s: " KEY_MERGES "[%llu]: its %s is not a token",
-                         file->path, (unsigned long long)index, part);
-    }
-    return OK;
-}
-
-static enum status load_merges(struct vocabulary *v, const struct gguf *file, struct error *err)
-{
-    struct gguf_array merges = {0};
-    enum status status = gguf_get_array(file, KEY_MERGES, true, GGUF_STRING, &merges, err);
-    if (status != OK) {
-        return status;
-    }
-    if (merges.element_count > LIMIT_TOKENIZER_MERGES) {
-        return error_set(err, ERR_FORMAT, "%s: " KEY_MERGES ": %llu merges, the limit is %u",
-                         file->path, (unsigned long long)merges.element_count,
-                         LIMIT_TOKENIZER_MERGES);
-    }
-    uint8_t *joined = malloc((size_t)2 * LIMIT_TOKEN_BYTES);
-    if (joined == NULL || !merge_table_open(&v->merges, (uint32_t)merges.element_count)) {
-        free(joined);
-        return out_of_memory(file, KEY_MERGES, err);
-    }
-    for (uint64_t i = 0; i < merges.element_count && status == OK; i++) {
-        struct merge merge = {.rank = (uint32_t)i};
-        status = read_merge(v, file, i, merges.strings[i], joined, &merge, err);
-        /* A merge may not make a control token out of what a user wrote. */
-        if (status == OK && vocabulary_is_ordinary(v, merge.merged)) {
-            merge_table_add(&v->merges, merge);
+    v->score_min = INFINITY;
+    v->score_max = -INFINITY;
+    for (uint32_t i = 0; i < v->count; i++) {
+        if (v->types[i] == TOKEN_NORMAL) {
+            v->score_min = fminf(v->score_min, v->scores[i]);
+            v->score_max = fmaxf(v->score_max, v->scores[i]);
         }
     }
-    free(joined);
-    return status;
+    if (v->score_min > v->score_max) {
+        v->score_min = v->score_max = 0;
+    }
+    return gguf_get_bool(file, TOKENIZER_KEY_FLOAT_SUMS, false, &v->float_sums, err);
 }
 
 enum status vocabulary_load(struct vocabulary *vocabulary, const struct gguf *file,
@@ -362,7 +378,10 @@ enum status vocabulary_load(struct vocabulary *vocabulary, const struct gguf *fi
     if (status == OK) {
         status = load_types(vocabulary, file, err);
     }
-    if (status == OK && kind == VOCABULARY_SCORES) {
+    if (status == OK) {
+        status = load_flags(vocabulary, file, err);
+    }
+    if (status == OK && !vocabulary_has_merges(vocabulary)) {
         status = load_scores(vocabulary, file, err);
     }
     return status;
@@ -371,6 +390,7 @@ enum status vocabulary_load(struct vocabulary *vocabulary, const struct gguf *fi
 enum status vocabulary_index(struct vocabulary *vocabulary, const struct gguf *file,
                              struct error *err)
 {
+    settle_flags(vocabulary);
     enum status status = derive_bytes(vocabulary, file, err);
     if (status != OK) {
         return status;
@@ -380,7 +400,11 @@ enum status vocabulary_index(struct vocabulary *vocabulary, const struct gguf *f
     if (vocabulary->is_whole == NULL) {
         return out_of_memory(file, KEY_TOKENS, err);
     }
-    return vocabulary->kind == VOCABULARY_MERGES ? load_merges(vocabulary, file, err) : OK;
+    if (vocabulary_has_merges(vocabulary)) {
+        return vocabulary_merges_load(vocabulary, file, err);
+    }
+    bool unigram = vocabulary->kind == VOCABULARY_UNIGRAM;
+    return unigram ? find_score_range(vocabulary, file, err) : OK;
 }
 
 void vocabulary_release(struct vocabulary *vocabulary)
@@ -395,5 +419,7 @@ void vocabulary_release(struct vocabulary *vocabulary)
     free(vocabulary->types);
     free(vocabulary->is_whole);
     free(vocabulary->score_keys);
+    free(vocabulary->scores);
+    free(vocabulary->flags);
     *vocabulary = (struct vocabulary){0};
 }

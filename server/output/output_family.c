@@ -119,6 +119,12 @@ const char *output_family_thinking_name(const struct output_family *family)
     return family->thinking != NULL ? family->thinking->name : "none";
 }
 
+void output_family_thinking_marks(const struct output_family *family, const char *marks[2])
+{
+    marks[0] = family->thinking != NULL ? family->thinking->open : NULL;
+    marks[1] = family->thinking != NULL ? family->thinking->close : NULL;
+}
+
 bool output_family_has_calls(const struct output_family *family)
 {
     return family->format != NULL && !family->no_calls;

@@ -52,6 +52,9 @@ bool output_family_is_needed(const struct output_family *family, bool with_tools
 const char *output_family_format_name(const struct output_family *family);
 const char *output_family_thinking_name(const struct output_family *family);
 
+/* The texts that open and close reasoning, or NULL. */
+void output_family_thinking_marks(const struct output_family *family, const char *marks[2]);
+
 /* Length and look of the ids of calls that a template accepts back. */
 enum output_id_style {
     OUTPUT_ID_CALL,  /* call_ and 24 letters and digits */

@@ -114,6 +114,22 @@ def test_render_fills_in_what_the_server_fills_in():
         assert works("render", "--template", template, "--context", path) == b"False False False [<s>] system calm"
 
 
+def test_render_uses_the_models_template_and_tokens():
+    demo = os.path.join(HERE, "..", "..", "configs", "demo", "sluice-demo.gguf")
+    context = {"messages": [{"role": "user", "content": "Hello"}], "bos_token": "ignored"}
+    given = json.dumps(context).encode()
+    with Daemon(template=None, demo=True) as d:
+        wanted = d.post("/apply-template", context)[2]["prompt"]
+    assert works("render", "--model", demo, given=given).decode() == wanted and wanted.startswith("<|endoftext|>")
+    with tempfile.TemporaryDirectory() as folder:
+        template = write(folder, "t.jinja", b"{{ bos_token }}{{ messages[0].content }}")
+        assert works("render", "--model", demo, "--template", template, given=given) == b"<|endoftext|>Hello"
+        fails("render", "--model", template, given=given, saying=[template])
+    with Daemon(template=None) as d:  # a model without a template
+        wanted = d.post("/apply-template", context)[2]["prompt"]
+    assert works("render", "--model", Settings.model, given=given).decode() == wanted
+
+
 def test_render_says_where_it_fails():
     with tempfile.TemporaryDirectory() as folder:
         good = write(folder, "c.json", {"messages": [{"role": "user", "content": "a"}]})

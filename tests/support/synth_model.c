@@ -7,6 +7,7 @@
 
 #include "engine/formats/gguf_types.h"
 #include "kernels/quant.h"
+#include "tests/support/synth_family.h"
 #include "tests/support/synth_vocab.h"
 
 #include <math.h>
@@ -39,11 +40,11 @@ static bool name_has(const struct gguf_writer_tensor *tensor, const char *part)
 /* Standard deviation of a tensor's values. */
 static float spread_of(const struct synth_options *options, const struct gguf_writer_tensor *tensor)
 {
+    if (name_has(tensor, ".bias")) {
+        return name_has(tensor, "norm") ? 0.2f : 0.5f;
+    }
     if (name_has(tensor, "norm")) {
         return 0.1f; /* around 1 */
-    }
-    if (name_has(tensor, ".bias")) {
-        return 0.5f;
     }
     if (name_has(tensor, "ffn_gate_inp.") && options->router == SYNTH_ROUTER_EQUAL) {
         return 0.0f;
@@ -56,7 +57,7 @@ static float spread_of(const struct synth_options *options, const struct gguf_wr
     if (name_has(tensor, "ffn_down")) {
         return 2.0f * spread * residual_gain; /* its input is a product of two, so smaller */
     }
-    bool vocabulary = name_has(tensor, "token_embd") || name_has(tensor, "output.weight");
+    bool vocabulary = name_has(tensor, "_embd") || name_has(tensor, "output.weight");
     return vocabulary ? 3.0f * spread : spread;
 }
 
@@ -81,7 +82,8 @@ static void make_row(void *context, const struct gguf_writer_tensor *tensor, uin
     bool router = name_has(tensor, "ffn_gate_inp.");
     state = mix(state ^ (router && options->router == SYNTH_ROUTER_PAIRS ? row / 2 : row));
     float spread = spread_of(options, tensor);
-    float middle = name_has(tensor, "norm") ? 1.0f : 0.0f;
+    bool scales = name_has(tensor, "norm") && !name_has(tensor, ".bias");
+    float middle = scales ? 1.0f : 0.0f;
     for (uint64_t i = 0; i < value_count; i++) {
         values[i] = middle + spread * normal_number(mix(state + i));
     }
@@ -152,15 +154,15 @@ static struct layer_name layer_tensor(uint32_t layer, const char *part)
     return name;
 }
 
-static bool has_experts(const struct synth_options *options)
+/* Has the options' family these tensors (SYNTH_...)? */
+static bool has(const struct synth_options *options, uint32_t tensors)
 {
-    return strcmp(options->arch, "qwen2moe") == 0 || strcmp(options->arch, "qwen3moe") == 0;
+    return (synth_family_find(options->arch)->tensors & tensors) != 0;
 }
 
-/* The first letters decide: "qwen2" has what belongs to qwen2moe too. */
-static bool is_of(const struct synth_options *options, const char *family)
+static bool has_experts(const struct synth_options *options)
 {
-    return strncmp(options->arch, family, strlen(family)) == 0;
+    return has(options, SYNTH_EXPERTS);
 }
 
 static void add_layer_experts(struct gguf_writer *writer, const struct synth_options *o,
@@ -174,7 +176,7 @@ static void add_layer_experts(struct gguf_writer *writer, const struct synth_opt
                 o->dim);
     add_experts(writer, o, layer_tensor(layer, "ffn_down_exps.weight").text, o->dim,
                 o->expert_ffn_dim);
-    if (is_of(o, "qwen2")) {
+    if (has(o, SYNTH_SHARED_EXPERT)) {
         add_vector(writer, o, layer_tensor(layer, "ffn_gate_inp_shexp.weight").text, o->dim);
         add_matrix(writer, o, layer_tensor(layer, "ffn_gate_shexp.weight").text, o->dtype,
                    o->shared_ffn_dim, o->dim);
@@ -185,48 +187,91 @@ static void add_layer_experts(struct gguf_writer *writer, const struct synth_opt
     }
 }
 
+/* A tensor of a layer; of the families that have it. */
+struct part {
+    const char *name;
+    uint64_t rows; /* 0: a vector */
+    uint64_t values;
+    bool present;
+};
+
+static void add_parts(struct gguf_writer *writer, const struct synth_options *o, uint32_t layer,
+                      const struct part *parts, size_t part_count)
+{
+    for (size_t i = 0; i < part_count; i++) {
+        struct layer_name name = layer_tensor(layer, parts[i].name);
+        if (parts[i].present && parts[i].rows == 0) {
+            add_vector(writer, o, name.text, parts[i].values);
+        } else if (parts[i].present) {
+            add_matrix(writer, o, name.text, o->dtype, parts[i].rows, parts[i].values);
+        }
+    }
+}
+
 static void add_layer_ffn(struct gguf_writer *writer, const struct synth_options *o, uint32_t layer)
 {
-    add_matrix(writer, o, layer_tensor(layer, "ffn_gate.weight").text, o->dtype, o->ffn_dim,
-               o->dim);
-    add_matrix(writer, o, layer_tensor(layer, "ffn_up.weight").text, o->dtype, o->ffn_dim, o->dim);
-    add_matrix(writer, o, layer_tensor(layer, "ffn_down.weight").text, o->dtype, o->dim,
-               o->ffn_dim);
+    bool gate = !has(o, SYNTH_GATE_FUSED | SYNTH_NO_GATE);
+    bool biases = has(o, SYNTH_OUTPUT_BIASES);
+    uint64_t up_rows = has(o, SYNTH_GATE_FUSED) ? 2 * (uint64_t)o->ffn_dim : o->ffn_dim;
+    const struct part parts[] = {
+        {"ffn_gate.weight", o->ffn_dim, o->dim, gate}, {"ffn_up.weight", up_rows, o->dim, true},
+        {"ffn_down.weight", o->dim, o->ffn_dim, true}, {"ffn_up.bias", 0, up_rows, biases},
+        {"ffn_down.bias", 0, o->dim, biases},
+    };
+    add_parts(writer, o, layer, parts, sizeof parts / sizeof parts[0]);
+}
+
+static void add_layer_norms(struct gguf_writer *writer, const struct synth_options *o,
+                            uint32_t layer)
+{
+    bool norms = has(o, SYNTH_NORMS);
+    bool ffn_norm = norms && !has(o, SYNTH_ONE_NORM);
+    bool biases = has(o, SYNTH_NORM_BIASES);
+    bool second = has(o, SYNTH_SECOND_NORM);
+    bool post = has(o, SYNTH_POST_NORMS);
+    const struct part parts[] = {
+        {"attn_norm.weight", 0, o->dim, norms},
+        {"attn_norm.bias", 0, o->dim, norms && biases},
+        {"attn_norm_2.weight", 0, o->dim, second},
+        {"attn_norm_2.bias", 0, o->dim, second && biases},
+        {"ffn_norm.weight", 0, o->dim, ffn_norm},
+        {"ffn_norm.bias", 0, o->dim, ffn_norm && biases},
+        {"post_attention_norm.weight", 0, o->dim, post},
+        {"post_ffw_norm.weight", 0, o->dim, post},
+    };
+    add_parts(writer, o, layer, parts, sizeof parts / sizeof parts[0]);
+}
+
+static void add_layer_attention(struct gguf_writer *writer, const struct synth_options *o,
+                                uint32_t layer)
+{
+    uint64_t q_dim = (uint64_t)o->head_count * o->head_dim;
+    uint64_t kv_dim = (uint64_t)o->kv_head_count * o->head_dim;
+    bool by_row = has(o, SYNTH_ROW_NORMS);
+    bool qk_norms = by_row || has(o, SYNTH_HEAD_NORMS);
+    bool fused = has(o, SYNTH_QKV_FUSED);
+    bool biases = has(o, SYNTH_QKV_BIASES);
+    const struct part parts[] = {
+        {"attn_q.weight", q_dim, o->dim, !fused},
+        {"attn_k.weight", kv_dim, o->dim, !fused},
+        {"attn_v.weight", kv_dim, o->dim, !fused},
+        {"attn_q.bias", 0, q_dim, !fused && biases},
+        {"attn_k.bias", 0, kv_dim, !fused && biases},
+        {"attn_v.bias", 0, kv_dim, !fused && biases},
+        {"attn_qkv.weight", q_dim + 2 * kv_dim, o->dim, fused},
+        {"attn_qkv.bias", 0, q_dim + 2 * kv_dim, fused && biases},
+        {"attn_q_norm.weight", 0, by_row ? q_dim : o->head_dim, qk_norms},
+        {"attn_k_norm.weight", 0, by_row ? kv_dim : o->head_dim, qk_norms},
+        {"attn_output.weight", o->dim, q_dim, true},
+        {"attn_output.bias", 0, o->dim, has(o, SYNTH_OUTPUT_BIASES)},
+    };
+    add_parts(writer, o, layer, parts, sizeof parts / sizeof parts[0]);
 }
 
 static void add_layer(struct gguf_writer *writer, const struct synth_options *o, uint32_t layer)
 {
-    uint64_t q_dim = (uint64_t)o->head_count * o->head_dim;
-    uint64_t kv_dim = (uint64_t)o->kv_head_count * o->head_dim;
-    const struct {
-        const char *part;
-        uint64_t rows; /* 0: a vector */
-        uint64_t values;
-        const char *family; /* NULL: all */
-    } parts[] = {
-        {"attn_norm.weight", 0, o->dim, NULL},
-        {"attn_q.weight", q_dim, o->dim, NULL},
-        {"attn_k.weight", kv_dim, o->dim, NULL},
-        {"attn_v.weight", kv_dim, o->dim, NULL},
-        {"attn_q.bias", 0, q_dim, "qwen2"},
-        {"attn_k.bias", 0, kv_dim, "qwen2"},
-        {"attn_v.bias", 0, kv_dim, "qwen2"},
-        {"attn_q_norm.weight", 0, o->head_dim, "qwen3"},
-        {"attn_k_norm.weight", 0, o->head_dim, "qwen3"},
-        {"attn_output.weight", o->dim, q_dim, NULL},
-        {"ffn_norm.weight", 0, o->dim, NULL},
-    };
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        struct layer_name name = layer_tensor(layer, parts[i].part);
-        if (parts[i].family != NULL && !is_of(o, parts[i].family)) {
-            continue;
-        }
-        if (parts[i].rows == 0) {
-            add_vector(writer, o, name.text, parts[i].values);
-        } else {
-            add_matrix(writer, o, name.text, o->dtype, parts[i].rows, parts[i].values);
-        }
-    }
+    add_layer_norms(writer, o, layer);
+    add_layer_attention(writer, o, layer);
     if (has_experts(o)) {
         add_layer_experts(writer, o, layer);
     } else {
@@ -289,6 +334,32 @@ static void add_rope_scaling(struct gguf_writer *writer, const struct synth_opti
     }
 }
 
+static void add_family_keys(struct gguf_writer *writer, const struct synth_options *options)
+{
+    const struct synth_family *family = synth_family_find(options->arch);
+    const struct {
+        const char *part;
+        float value;
+    } reals[] = {
+        {"attn_logit_softcapping", family->attention_softcap},
+        {"final_logit_softcapping", family->logit_softcap},
+        {"embedding_scale", family->scales},
+        {"residual_scale", family->scales},
+        {"attention.scale", family->scales},
+        {"logit_scale", family->logit_scale},
+    };
+    for (size_t i = 0; i < sizeof reals / sizeof reals[0]; i++) {
+        if (reals[i].value > 0.0f) {
+            add_arch_f32(writer, options, reals[i].part, reals[i].value);
+        }
+    }
+    if (family->window > 0) {
+        add_arch_u32(writer, options, "attention.sliding_window", family->window);
+    }
+    add_arch_u32(writer, options, "rope.dimension_count",
+                 family->rotary_dim > 0 ? family->rotary_dim : options->head_dim);
+}
+
 static void add_metadata(struct gguf_writer *writer, const struct synth_options *options)
 {
     gguf_writer_add_string(writer, "general.architecture", options->arch);
@@ -303,18 +374,21 @@ static void add_metadata(struct gguf_writer *writer, const struct synth_options 
     add_arch_u32(writer, options, "attention.head_count_kv", options->kv_head_count);
     add_arch_u32(writer, options, "attention.key_length", options->head_dim);
     add_arch_u32(writer, options, "attention.value_length", options->head_dim);
-    add_arch_f32(writer, options, "attention.layer_norm_rms_epsilon", options->norm_epsilon);
+    add_arch_f32(writer, options,
+                 has(options, SYNTH_LAYER_NORM) ? "attention.layer_norm_epsilon"
+                                                : "attention.layer_norm_rms_epsilon",
+                 options->norm_epsilon);
     add_arch_f32(writer, options, "rope.freq_base", options->rope_theta);
-    add_arch_u32(writer, options, "rope.dimension_count", options->head_dim);
     add_arch_u32(writer, options, "vocab_size", options->vocab_count);
     if (has_experts(options)) {
         add_arch_u32(writer, options, "expert_count", options->expert_count);
         add_arch_u32(writer, options, "expert_used_count", options->expert_used_count);
         add_arch_u32(writer, options, "expert_feed_forward_length", options->expert_ffn_dim);
     }
-    if (strcmp(options->arch, "qwen2moe") == 0) {
+    if (has(options, SYNTH_SHARED_EXPERT)) {
         add_arch_u32(writer, options, "expert_shared_feed_forward_length", options->shared_ffn_dim);
     }
+    add_family_keys(writer, options);
     add_rope_scaling(writer, options);
     bool llama = strcmp(options->arch, "llama") == 0;
     synth_vocab_add(writer, options->vocab_count, options->spm, llama ? "llama-bpe" : "qwen2",
@@ -323,187 +397,17 @@ static void add_metadata(struct gguf_writer *writer, const struct synth_options 
 
 /* ---- whole models ---- */
 
-static const struct preset {
-    const char *name;
-    struct synth_options options;
-} presets[] = {
-    {"micro",
-     {.arch = "llama",
-      .layer_count = 2,
-      .dim = 64,
-      .head_count = 4,
-      .kv_head_count = 2,
-      .head_dim = 16,
-      .ffn_dim = 160,
-      .expert_count = 6,
-      .expert_used_count = 2,
-      .expert_ffn_dim = 48,
-      .shared_ffn_dim = 80,
-      .vocab_count = SYNTH_VOCAB_MIN,
-      .context = 512,
-      .dtype = DTYPE_F32,
-      .output_dtype = DTYPE_F32,
-      .tied = true,
-      .rope_theta = 10000.0f,
-      .norm_epsilon = 1e-5f,
-      .rope_factor = 4.0f,
-      .rope_original = 128}},
-    {"tiny",
-     {.arch = "llama",
-      .layer_count = 4,
-      .dim = 256,
-      .head_count = 8,
-      .kv_head_count = 2,
-      .head_dim = 32,
-      .ffn_dim = 768,
-      .vocab_count = 2048,
-      .context = 2048,
-      .dtype = DTYPE_Q8_0,
-      .output_dtype = DTYPE_Q8_0,
-      .tied = true,
-      .rope_theta = 10000.0f,
-      .norm_epsilon = 1e-5f,
-      .rope_factor = 4.0f,
-      .rope_original = 512}},
-    {"tiny-moe",
-     {.arch = "qwen2moe",
-      .layer_count = 3,
-      .dim = 256,
-      .head_count = 4,
-      .kv_head_count = 2,
-      .head_dim = 64,
-      .ffn_dim = 512,
-      .expert_count = 8,
-      .expert_used_count = 2,
-      .expert_ffn_dim = 256,
-      .shared_ffn_dim = 256,
-      .vocab_count = 2048,
-      .context = 2048,
-      .dtype = DTYPE_Q8_0,
-      .output_dtype = DTYPE_Q8_0,
-      .tied = true,
-      .rope_theta = 10000.0f,
-      .norm_epsilon = 1e-5f,
-      .rope_factor = 4.0f,
-      .rope_original = 512}},
-    {"qwen2.5-0.5b",
-     {.arch = "qwen2",
-      .layer_count = 24,
-      .dim = 896,
-      .head_count = 14,
-      .kv_head_count = 2,
-      .head_dim = 64,
-      .ffn_dim = 4864,
-      .vocab_count = 151936,
-      .context = 32768,
-      .dtype = DTYPE_Q8_0,
-      .output_dtype = DTYPE_Q8_0,
-      .tied = true,
-      .rope_theta = 1e6f,
-      .norm_epsilon = 1e-6f,
-      .rope_factor = 4.0f,
-      .rope_original = 32768}},
-    {"qwen3-0.6b",
-     {.arch = "qwen3",
-      .layer_count = 28,
-      .dim = 1024,
-      .head_count = 16,
-      .kv_head_count = 8,
-      .head_dim = 128,
-      .ffn_dim = 3072,
-      .vocab_count = 151936,
-      .context = 40960,
-      .dtype = DTYPE_Q8_0,
-      .output_dtype = DTYPE_Q8_0,
-      .tied = true,
-      .rope_theta = 1e6f,
-      .norm_epsilon = 1e-6f,
-      .rope_factor = 4.0f,
-      .rope_original = 32768}},
-    {"llama-3.2-1b",
-     {.arch = "llama",
-      .layer_count = 16,
-      .dim = 2048,
-      .head_count = 32,
-      .kv_head_count = 8,
-      .head_dim = 64,
-      .ffn_dim = 8192,
-      .vocab_count = 128256,
-      .context = 131072,
-      .dtype = DTYPE_Q8_0,
-      .output_dtype = DTYPE_Q8_0,
-      .tied = true,
-      .rope_theta = 500000.0f,
-      .norm_epsilon = 1e-5f,
-      .rope = SYNTH_ROPE_LLAMA3,
-      .rope_factor = 32.0f,
-      .rope_original = 8192}},
-    {"qwen1.5-moe-a2.7b",
-     {.arch = "qwen2moe",
-      .layer_count = 24,
-      .dim = 2048,
-      .head_count = 16,
-      .kv_head_count = 16,
-      .head_dim = 128,
-      .ffn_dim = 5632,
-      .expert_count = 60,
-      .expert_used_count = 4,
-      .expert_ffn_dim = 1408,
-      .shared_ffn_dim = 5632,
-      .vocab_count = 151936,
-      .context = 8192,
-      .dtype = DTYPE_Q8_0,
-      .output_dtype = DTYPE_Q8_0,
-      .rope_theta = 1e6f,
-      .norm_epsilon = 1e-6f,
-      .rope_factor = 4.0f,
-      .rope_original = 8192}},
-    {"qwen3-30b-a3b",
-     {.arch = "qwen3moe",
-      .layer_count = 48,
-      .dim = 2048,
-      .head_count = 32,
-      .kv_head_count = 4,
-      .head_dim = 128,
-      .ffn_dim = 6144,
-      .expert_count = 128,
-      .expert_used_count = 8,
-      .expert_ffn_dim = 768,
-      .vocab_count = 151936,
-      .context = 40960,
-      .dtype = DTYPE_Q4_K,
-      .output_dtype = DTYPE_Q6_K,
-      .rope_theta = 1e6f,
-      .norm_epsilon = 1e-6f,
-      .rope_factor = 4.0f,
-      .rope_original = 40960}},
-};
-
-bool synth_model_preset(struct synth_options *options, const char *name)
-{
-    for (size_t i = 0; i < sizeof presets / sizeof presets[0]; i++) {
-        if (strcmp(presets[i].name, name) == 0) {
-            *options = presets[i].options;
-            options->seed = 1;
-            return true;
-        }
-    }
-    return false;
-}
-
 /* NULL when options describe a model, else what is wrong with them. */
 static const char *find_fault(const struct synth_options *options)
 {
-    bool known = strcmp(options->arch, "llama") == 0 || strcmp(options->arch, "qwen2") == 0 ||
-                 strcmp(options->arch, "qwen3") == 0 || has_experts(options);
-    if (!known) {
-        return "arch must be llama, qwen2, qwen3, qwen2moe or qwen3moe";
+    if (synth_family_find(options->arch) == NULL) {
+        return "arch must be one of synth_family.c";
     }
     if (has_experts(options) &&
         (options->expert_used_count == 0 || options->expert_used_count > options->expert_count)) {
         return "used experts must be 1 .. experts";
     }
-    bool shared = strcmp(options->arch, "qwen2moe") == 0;
+    bool shared = has(options, SYNTH_SHARED_EXPERT);
     if ((has_experts(options) && options->expert_ffn_dim == 0) ||
         (shared && options->shared_ffn_dim == 0)) {
         return "no size of an expert may be 0";
@@ -531,6 +435,10 @@ bool synth_model_build(struct gguf_writer *writer, const struct synth_options *o
     add_metadata(writer, options);
     add_matrix(writer, options, "token_embd.weight", options->output_dtype, options->vocab_count,
                options->dim);
+    if (has(options, SYNTH_POSITIONS)) {
+        add_matrix(writer, options, "position_embd.weight", options->output_dtype, options->context,
+                   options->dim);
+    }
     if (options->rope == SYNTH_ROPE_LLAMA3) {
         add_rope_factors(writer, options);
     }
@@ -538,6 +446,9 @@ bool synth_model_build(struct gguf_writer *writer, const struct synth_options *o
         add_layer(writer, options, i);
     }
     add_vector(writer, options, "output_norm.weight", options->dim);
+    if (has(options, SYNTH_NORM_BIASES)) {
+        add_vector(writer, options, "output_norm.bias", options->dim);
+    }
     if (!options->tied) {
         add_matrix(writer, options, "output.weight", options->output_dtype, options->vocab_count,
                    options->dim);

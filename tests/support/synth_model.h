@@ -29,7 +29,7 @@ enum synth_router {
 };
 
 struct synth_options {
-    const char *arch; /* "llama", "qwen2", "qwen3", "qwen2moe", "qwen3moe" */
+    const char *arch; /* as in synth_family.c */
     uint32_t layer_count;
     uint32_t dim;
     uint32_t head_count;
