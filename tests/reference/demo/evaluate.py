@@ -20,7 +20,7 @@ import model as models
 import train
 import vocabulary
 
-POSITIONS, ROWS_MAX = 512, 24
+POSITIONS, ROWS_MAX = 512, 12
 SAMPLES = ("Once upon a time", "One day, a little girl named", "The old dog", "There was a boy who",
            "In a big forest, there lived a", "It was raining and",
            "Tell me a story about a cat.", "Write a short story about a boy named Tom.",

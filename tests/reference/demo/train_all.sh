@@ -12,9 +12,7 @@ export SLUICE_DATA=${SLUICE_DATA:-$root/../shared/data}
 for kind in target draft moe; do
     "$python" "$here/train.py" "$kind" "$run"
 done
-for kind in target draft; do
-    "$python" "$here/train.py" "$kind" "$run" --stage 2
-done
+"$python" "$here/train.py" target "$run" --stage 2
 for kind in heads align; do
     "$python" "$here/heads.py" "$kind" "$run"
 done
