@@ -54,13 +54,19 @@ def perplexities(decoders, held):
     return table(["model"] + list(held), lines)
 
 
+@torch.no_grad()
 def exits(target, held):
-    lines = []
-    for layer in range(target.shape.layers):
-        lines.append([layer + 1] + [
-            f"{perplexity(lambda ids, at=layer: target(ids, at), rows):.2f}"
-            for rows in held.values()])
-    return table(["layers run"] + list(held), lines)
+    columns = []
+    for rows in held.values():
+        sums = [0.0] * target.shape.layers
+        for part in rows.split(4):
+            for layer, hidden in enumerate(target.hiddens(part[:, :-1])):
+                sums[layer] += F.cross_entropy(target.head(hidden).flatten(0, 1),
+                                               part[:, 1:].flatten(), reduction="sum").item()
+        columns.append([math.exp(total / (rows.shape[0] * POSITIONS)) for total in sums])
+    return table(["layers run"] + list(held),
+                 [[layer + 1] + [f"{column[layer]:.2f}" for column in columns]
+                  for layer in range(target.shape.layers)])
 
 
 @torch.no_grad()
