@@ -388,8 +388,8 @@ static const struct hf_tensor_row *const falcon_layers[] = {falcon_layer, NULL};
 /* ---- families ---- */
 
 #define DECODER(lists, rows)                                                                       \
-    .base = "model.", .layers = "layers.", .keys = lists, .model_tensors = llama_model,            \
-    .layer_tensors = rows, .embedding = "model.embed_tokens.weight", .head = "lm_head.weight",     \
+    .base = "model.", .layers = "layers.", .keys = (lists), .model_tensors = llama_model,          \
+    .layer_tensors = (rows), .embedding = "model.embed_tokens.weight", .head = "lm_head.weight",   \
     .activation_key = "hidden_act"
 #define SILU      .activations = {"silu", "swish"}
 #define GELU_TANH .activations = {"gelu_pytorch_tanh", "gelu_new"}

@@ -4,6 +4,7 @@
 
 #include "configs/limits.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -168,6 +169,7 @@ static enum status read_heads(struct hf_reading *reading, struct error *err)
     enum status status = hf_config_u32(&reading->config, "head_dim", false, 1, LIMIT_MODEL_HEAD_DIM,
                                        &reading->head_dim, err);
     if (status == OK && reading->head_dim == 0) {
+        assert(reading->head_count > 0); /* its row is required, from 1 */
         if (reading->dim % reading->head_count != 0) {
             return error_set(err, ERR_FORMAT,
                              "%s: the model's width %u is not a multiple of its %u heads, and "

@@ -7,6 +7,7 @@
 #include "configs/limits.h"
 #include "kernels/quant.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,6 +98,7 @@ static const struct hf_tensor_row *row_of(const struct hf_reading *reading, cons
 /* A name with its '*' replaced. */
 static void fill_number(char *out, const char *prefix, const char *pattern, uint32_t number)
 {
+    assert(pattern != NULL);
     const char *star = strchr(pattern, '*');
     if (star == NULL) {
         snprintf(out, NAME_BYTES, "%s%s", prefix, pattern);
@@ -110,14 +112,15 @@ static void fill_number(char *out, const char *prefix, const char *pattern, uint
 
 static enum status refuse(const struct placing *placing, enum status status, const char *what)
 {
-    return error_set(placing->err, status, "%s: tensor %s %s", placing->weight->shard->path,
-                     placing->weight->tensor->name, what);
+    error_set(placing->err, status, "%s: tensor %s %s", placing->weight->shard->path,
+              placing->weight->tensor->name, what);
+    return status;
 }
 
 /* Memory that the finished file owns. */
 static void *take(const struct placing *placing, uint64_t byte_count)
 {
-    void *memory = malloc(byte_count);
+    void *memory = malloc(byte_count > 0 ? byte_count : 1);
     if (memory == NULL) {
         refuse(placing, ERR_MEMORY, "needs a copy, for which there is no memory");
         return NULL;
@@ -135,9 +138,10 @@ static enum status describe(const struct placing *placing, struct tensor *out)
 {
     const struct safetensors_tensor *stored = placing->weight->tensor;
     if (!stored->supported) {
-        return error_set(placing->err, ERR_UNSUPPORTED,
-                         "%s: tensor %s has dtype %s; supported are F32, F16 and BF16",
-                         placing->weight->shard->path, stored->name, stored->dtype_name);
+        error_set(placing->err, ERR_UNSUPPORTED,
+                  "%s: tensor %s has dtype %s; supported are F32, F16 and BF16",
+                  placing->weight->shard->path, stored->name, stored->dtype_name);
+        return ERR_UNSUPPORTED;
     }
     if (stored->dim_count < 1 || stored->dim_count > TENSOR_DIMS_MAX || stored->byte_count == 0) {
         return refuse(placing, ERR_FORMAT, "is empty, or has not 1 to 4 dimensions");
@@ -266,7 +270,7 @@ static enum status cut_experts(const struct placing *placing, const struct tenso
 static enum status place(const struct placing *placing)
 {
     static const char *const gate_up[] = {"ffn_gate.*.weight", "ffn_up.*.weight"};
-    struct tensor tensor;
+    struct tensor tensor = {.dim_count = 1};
     enum status status = describe(placing, &tensor);
     if (status != OK) {
         return status;

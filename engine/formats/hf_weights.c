@@ -8,6 +8,7 @@
 #include "engine/formats/hf_config.h"
 #include "engine/formats/json_file.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +107,7 @@ static bool name_is_plain(const char *name)
 /* The last part of a shard's path. */
 static const char *file_name(const struct hf_shard *shard)
 {
+    assert(shard->path != NULL); /* open_shard made it, with a slash */
     return strrchr(shard->path, '/') + 1;
 }
 
