@@ -98,7 +98,7 @@ $(OUT)/tests/test_load_%: $(OUT)/tests/test_load_%.o $(BENCH_PARTS)
 $(OUT)/tests/%: $(OUT)/tests/%.o $(TEST_LIBRARY) $(LIBRARY)
 	@$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
-# MODEL=FILE serves that GGUF file; without it, the embedded demo model.
+# MODEL=PATH serves that GGUF file or Hugging Face directory; without it, the embedded demo model.
 run: all
 	@tests/run_daemon.sh $(OUT) $(MODEL)
 

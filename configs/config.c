@@ -62,7 +62,8 @@ struct option {
 #define HOUR_MS UINT64_C(3600000)
 
 static const struct option options[] = {
-    TEXT("model", model, NULL, "-m", "GGUF file to serve; default: the embedded demo model"),
+    TEXT("model", model, NULL, "-m",
+         "GGUF file or Hugging Face directory to serve; default: the embedded demo model"),
     TEXT("served-model-name", served_model_name, "alias", NULL,
          "name clients use; default: the file's base name, sluice-demo for the demo model"),
     TEXT("chat-template", chat_template, NULL, NULL,

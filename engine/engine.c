@@ -58,8 +58,8 @@ static enum status make_plan(struct memory_plan *plan, const struct config *conf
     if (status != OK) {
         return status;
     }
-    return memory_plan_make(plan, config, params, file_weight_bytes(file),
-                            weights_packed_bytes(file, params, precision),
+    struct weights_memory weights = weights_measure(file, params, precision);
+    return memory_plan_make(plan, config, params, file_weight_bytes(file), &weights,
                             memory_plan_machine_bytes(), err);
 }
 

@@ -40,7 +40,7 @@ struct engine_plan {
     uint64_t weight_bytes; /* mapped, shared with the page cache */
     uint64_t packed_bytes; /* the backend's copies of quantised weights */
     uint64_t kv_bytes;
-    uint64_t workspace_bytes; /* activations, logits, sampler scratch */
+    uint64_t workspace_bytes; /* activations and their integers, logits, sampler scratch */
     uint64_t request_bytes;   /* requests, block tables, batch arrays, prefix index */
     uint64_t total_bytes;
     uint64_t block_bytes;

@@ -128,13 +128,13 @@ static enum status choose_scheduler(struct memory_plan *plan, const struct confi
 }
 
 static void add_totals(struct memory_plan *plan, const struct model_params *params,
-                       uint64_t weight_bytes, uint64_t packed_bytes)
+                       uint64_t weight_bytes, const struct weights_memory *weights)
 {
     struct engine_plan *totals = &plan->totals;
     totals->weight_bytes = weight_bytes;
-    totals->packed_bytes = packed_bytes;
-    totals->workspace_bytes =
-        forward_bytes(params, &plan->forward) + sampler_bytes(params->vocab_count);
+    totals->packed_bytes = weights->packed_bytes;
+    totals->workspace_bytes = forward_bytes(params, &plan->forward) +
+                              sampler_bytes(params->vocab_count) + weights->input_bytes;
     totals->request_bytes = bookkeeping_bytes(plan);
     totals->total_bytes = totals->weight_bytes + totals->packed_bytes + totals->kv_bytes +
                           totals->workspace_bytes + totals->request_bytes;
@@ -145,7 +145,8 @@ static void add_totals(struct memory_plan *plan, const struct model_params *para
 
 enum status memory_plan_make(struct memory_plan *plan, const struct config *config,
                              const struct model_params *params, uint64_t weight_bytes,
-                             uint64_t packed_bytes, uint64_t machine_bytes, struct error *err)
+                             const struct weights_memory *weights, uint64_t machine_bytes,
+                             struct error *err)
 {
     uint32_t context_tokens = 0;
     *plan = (struct memory_plan){
@@ -181,7 +182,7 @@ enum status memory_plan_make(struct memory_plan *plan, const struct config *conf
         .logits_count_max = plan->scheduler.logits_rows_max,
         .context_tokens = context_tokens,
     };
-    add_totals(plan, params, weight_bytes, packed_bytes);
+    add_totals(plan, params, weight_bytes, weights);
     return OK;
 }
 

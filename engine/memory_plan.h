@@ -10,6 +10,7 @@
 #include "engine/engine.h"
 #include "engine/forward.h"
 #include "engine/model.h"
+#include "engine/weights.h"
 #include "kvcache/kv_cache.h"
 #include "kvcache/kv_store.h"
 #include "scheduler/scheduler.h"
@@ -24,10 +25,12 @@ struct memory_plan {
     struct forward_options forward;
 };
 
-/* weight_bytes are mapped, packed_bytes the backend's copies of them; machine_bytes: the memory this process may use. ERR_INVALID names the setting that cannot be. */
+/* weight_bytes are mapped, `weights` is what the backend takes for them beside; machine_bytes: the
+ * memory this process may use. ERR_INVALID names the setting that cannot be. */
 enum status memory_plan_make(struct memory_plan *plan, const struct config *config,
                              const struct model_params *params, uint64_t weight_bytes,
-                             uint64_t packed_bytes, uint64_t machine_bytes, struct error *err);
+                             const struct weights_memory *weights, uint64_t machine_bytes,
+                             struct error *err);
 
 /* Physical memory, or the control group's limit if that is less. */
 uint64_t memory_plan_machine_bytes(void);

@@ -2,8 +2,20 @@
 #include "engine/model_file.h"
 
 #include "engine/demo_model.h"
+#include "engine/formats/hf_model.h"
+
+#include <sys/stat.h>
+
+static bool is_directory(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
 
 enum status model_file_open(struct gguf *out, const char *path, struct error *err)
 {
-    return path != NULL ? gguf_open(out, path, err) : demo_model_open(out, err);
+    if (path == NULL) {
+        return demo_model_open(out, err);
+    }
+    return is_directory(path) ? hf_model_open(out, path, err) : gguf_open(out, path, err);
 }

@@ -30,8 +30,9 @@ struct binder {
     struct backend *be;
     uint64_t extents[EXTENT_COUNT];
     uint64_t converted_values; /* to be stored in model->converted, then: stored so far */
-    enum precision precision;  /* for packed_bytes alone */
+    enum precision precision;  /* for the next two alone */
     uint64_t packed_bytes;
+    uint64_t input_bytes;
 };
 
 /* One tensor of a file and the pieces it has in the model: one, or its parts, or experts. */
@@ -427,8 +428,7 @@ enum status weights_bind(struct model *model, const struct gguf *file, struct ba
 }
 
 /* Without layers: nothing is bound, only sized. What does not fit the table is refused later. */
-static enum status add_packed_bytes(struct binder *binder, const struct slot *slot,
-                                    struct error *err)
+static enum status add_memory(struct binder *binder, const struct slot *slot, struct error *err)
 {
     (void)err;
     const struct gguf_tensor *found = gguf_find_tensor(binder->file, slot->name);
@@ -440,19 +440,21 @@ static enum status add_packed_bytes(struct binder *binder, const struct slot *sl
     uint64_t offset = 0;
     for (uint32_t i = 0; i < slot->piece_count; i++) {
         struct tensor piece = cut_piece(binder, slot, found, i, &offset);
-        binder->packed_bytes +=
-            piece.use == TENSOR_TABLE ? 0 : backend_packed_bytes(&piece, binder->precision);
+        uint64_t input_bytes = backend_input_bytes(&piece, binder->precision);
+        binder->packed_bytes += backend_packed_bytes(&piece, binder->precision);
+        binder->input_bytes = input_bytes > binder->input_bytes ? input_bytes : binder->input_bytes;
     }
     return OK;
 }
 
-uint64_t weights_packed_bytes(const struct gguf *file, const struct model_params *params,
-                              enum precision precision)
+struct weights_memory weights_measure(const struct gguf *file, const struct model_params *params,
+                                      enum precision precision)
 {
     struct model model = {.params = *params};
     struct binder binder = {.model = &model, .file = file, .precision = precision};
     struct error ignored;
     tensor_table_extents(params, binder.extents);
-    visit_rows(&binder, add_packed_bytes, &ignored);
-    return binder.packed_bytes;
+    visit_rows(&binder, add_memory, &ignored);
+    return (struct weights_memory){.packed_bytes = binder.packed_bytes,
+                                   .input_bytes = binder.input_bytes};
 }

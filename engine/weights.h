@@ -14,9 +14,14 @@
 enum status weights_bind(struct model *model, const struct gguf *file, struct backend *be,
                          struct error *err);
 
-/* Memory that the backend will take for its own copies of the weights of a model with these
- * hyper-parameters. */
-uint64_t weights_packed_bytes(const struct gguf *file, const struct model_params *params,
-                              enum precision precision);
+/* What the backend will take when the weights are bound. */
+struct weights_memory {
+    uint64_t packed_bytes; /* its own copies of weights */
+    uint64_t input_bytes;  /* the inputs of products with such copies */
+};
+
+/* That of a model with these hyper-parameters. */
+struct weights_memory weights_measure(const struct gguf *file, const struct model_params *params,
+                                      enum precision precision);
 
 #endif

@@ -14,18 +14,37 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* models/Some-Model.gguf -> Some-Model */
+/* The last part of a path, without slashes behind it. */
+static char *last_part(const char *path)
+{
+    size_t end = strlen(path);
+    while (end > 0 && path[end - 1] == '/') {
+        end--;
+    }
+    size_t start = end;
+    while (start > 0 && path[start - 1] != '/') {
+        start--;
+    }
+    return strndup(path + start, end - start);
+}
+
+/* models/Some-Model.gguf and models/Some-Model/ -> Some-Model; "." -> the directory's own name */
 static char *name_from_path(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    const char *base = slash != NULL ? slash + 1 : path;
-    size_t byte_count = strlen(base);
-    static const char suffix[] = ".gguf";
-    if (byte_count > sizeof suffix - 1 &&
-        strcmp(base + byte_count - (sizeof suffix - 1), suffix) == 0) {
-        byte_count -= sizeof suffix - 1;
+    char *name = last_part(path);
+    if (name != NULL && (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)) {
+        char *resolved = realpath(path, NULL);
+        free(name);
+        name = resolved != NULL ? last_part(resolved) : strdup(path);
+        free(resolved);
     }
-    return strndup(base, byte_count);
+    static const char suffix[] = ".gguf";
+    size_t byte_count = name != NULL ? strlen(name) : 0;
+    if (byte_count > sizeof suffix - 1 &&
+        strcmp(name + byte_count - (sizeof suffix - 1), suffix) == 0) {
+        name[byte_count - (sizeof suffix - 1)] = '\0';
+    }
+    return name;
 }
 
 enum status api_open(struct api_context *context, const struct config *config, struct error *err)

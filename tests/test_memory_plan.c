@@ -13,6 +13,7 @@ static char *no_environment(const char *name)
 struct plan_case {
     struct config config;
     struct model_params params;
+    struct weights_memory weights;
     struct memory_plan plan;
     struct error err;
 };
@@ -23,6 +24,7 @@ static void start(struct plan_case *c)
     memset(c, 0, sizeof *c);
     char *arguments[] = {(char *)"sluiced", (char *)"--model", (char *)"m.gguf"};
     assert_int_equal(config_load(&c->config, 3, arguments, no_environment, &c->err), OK);
+    c->weights = (struct weights_memory){.packed_bytes = 3000};
     c->config.max_num_seqs = 4;
     c->config.max_waiting = 10;
     c->config.block_size = 16;
@@ -42,7 +44,8 @@ static void start(struct plan_case *c)
 
 static enum status make(struct plan_case *c, uint64_t machine_bytes)
 {
-    return memory_plan_make(&c->plan, &c->config, &c->params, 5000, 3000, machine_bytes, &c->err);
+    return memory_plan_make(&c->plan, &c->config, &c->params, 5000, &c->weights, machine_bytes,
+                            &c->err);
 }
 
 static void finish(struct plan_case *c)
@@ -131,6 +134,21 @@ static void totals_add_up_and_grow_with_what_is_asked(void **state)
     finish(&c);
 }
 
+static void integers_of_the_inputs_count_as_scratch_memory(void **state)
+{
+    (void)state;
+    struct plan_case c;
+    start(&c);
+    assert_int_equal(make(&c, UINT64_C(1) << 40), OK);
+    const struct engine_plan without = c.plan.totals;
+    c.weights.input_bytes = 147456;
+    assert_int_equal(make(&c, UINT64_C(1) << 40), OK);
+    assert_int_equal(c.plan.totals.workspace_bytes, without.workspace_bytes + 147456);
+    assert_int_equal(c.plan.totals.total_bytes, without.total_bytes + 147456);
+    assert_int_equal(c.plan.totals.packed_bytes, 3000);
+    finish(&c);
+}
+
 /* A row that uses 4 experts has 4 inputs, 4 outputs and 4 times the width between. */
 static void experts_count_for_as_many_as_a_row_uses(void **state)
 {
@@ -206,6 +224,7 @@ int main(void)
         cmocka_unit_test(a_given_pool_is_taken_as_it_is),
         cmocka_unit_test(slots_never_exceed_32_bits),
         cmocka_unit_test(totals_add_up_and_grow_with_what_is_asked),
+        cmocka_unit_test(integers_of_the_inputs_count_as_scratch_memory),
         cmocka_unit_test(experts_count_for_as_many_as_a_row_uses),
         cmocka_unit_test(impossible_settings_are_refused_by_name_and_number),
         cmocka_unit_test(a_block_of_one_token_still_needs_two),

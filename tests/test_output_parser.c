@@ -1,5 +1,8 @@
 /* test_output_parser.c - the cases of tests/golden/tool_calls: what a model wrote, and what a client
  * must get, whole, in single bytes, and cut in two at every place.
+ *
+ * A case has text (strings, and control tokens as objects), what is expected of it where that is not
+ * nothing (content, reasoning, calls), and what differs from a plain chat with the tools of tools.json.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/test.h"
 
@@ -86,11 +89,16 @@ static void open_golden(struct golden *golden, const char *path)
     open_vocab(golden);
     fill_text(golden);
     struct error error = {0};
+    const char *thinking = json_string_value(json_object_get(golden->root, "thinking"));
     assert_int_equal(output_family_choose(&golden->family, text_of(golden, "format"),
-                                          text_of(golden, "thinking"), "", 0,
+                                          thinking != NULL ? thinking : "none", "", 0,
                                           golden->opened.tokenizer, &error),
                      OK);
     json_t *tools = json_object_get(golden->root, "tools");
+    if (tools == NULL) {
+        tools = json_load_file(FOLDER "/tools.json", 0, NULL);
+        assert_int_equal(json_object_set_new(golden->root, "tools", tools), 0);
+    }
     golden->setup = (struct output_setup){
         .family = &golden->family,
         .tools = json_is_array(tools) ? tools : NULL,

@@ -453,8 +453,19 @@ static void experts_may_have_a_tensor_each(void **state)
     }
 }
 
-/* What the plan says the backend will take for its copies is what it is asked to pack: pieces. */
-static void packed_bytes_are_those_of_the_pieces(void **state)
+/* Counts a weight that each of two layers has, or the one of the output. */
+static void add_memory(struct weights_memory *memory, const struct tensor *weight,
+                       uint64_t layer_count)
+{
+    if (weight->data != NULL) {
+        uint64_t input_bytes = backend_input_bytes(weight, PRECISION_AUTO);
+        memory->packed_bytes += layer_count * backend_packed_bytes(weight, PRECISION_AUTO);
+        memory->input_bytes = input_bytes > memory->input_bytes ? input_bytes : memory->input_bytes;
+    }
+}
+
+/* What the plan says the backend will take is for what it is asked to pack: pieces. */
+static void memory_is_that_of_the_pieces(void **state)
 {
     (void)state;
     static const char *const archs[] = {"llama", "qwen2moe", "phi3", "gpt2", "gemma3"};
@@ -493,18 +504,23 @@ static void packed_bytes_are_those_of_the_pieces(void **state)
             &layer->shared_share,
             &layer->router,
         };
-        uint64_t packed = backend_packed_bytes(&model.output, PRECISION_AUTO);
+        struct weights_memory expected = {0};
+        add_memory(&expected, &model.output, 1);
         for (size_t j = 0; j < sizeof pieces / sizeof pieces[0]; j++) {
-            packed +=
-                pieces[j]->data == NULL ? 0 : 2 * backend_packed_bytes(pieces[j], PRECISION_AUTO);
+            add_memory(&expected, pieces[j], 2);
         }
         for (uint32_t j = 0; j < model.params.expert_count; j++) {
-            packed += 2 * backend_packed_bytes(&layer->expert_gate[j], PRECISION_AUTO);
-            packed += 2 * backend_packed_bytes(&layer->expert_up[j], PRECISION_AUTO);
-            packed += 2 * backend_packed_bytes(&layer->expert_down[j], PRECISION_AUTO);
+            add_memory(&expected, &layer->expert_gate[j], 2);
+            add_memory(&expected, &layer->expert_up[j], 2);
+            add_memory(&expected, &layer->expert_down[j], 2);
         }
-        assert_true(packed > 0);
-        assert_int_equal(weights_packed_bytes(&file, &model.params, PRECISION_AUTO), packed);
+        struct weights_memory memory = weights_measure(&file, &model.params, PRECISION_AUTO);
+        assert_true(expected.packed_bytes > 0);
+        assert_int_equal(memory.packed_bytes, expected.packed_bytes);
+        assert_int_equal(expected.input_bytes, 256 * 576); /* of 272 values no block format is */
+        assert_int_equal(memory.input_bytes, expected.input_bytes);
+        memory = weights_measure(&file, &model.params, PRECISION_F32);
+        assert_int_equal(memory.packed_bytes + memory.input_bytes, 0);
         model_close(&model);
         backend_close(be);
         gguf_close(&file);
@@ -676,7 +692,7 @@ int main(void)
         cmocka_unit_test(fused_tensors_are_bound_as_their_rows),
         cmocka_unit_test(a_fused_bias_of_half_precision_is_converted_in_parts),
         cmocka_unit_test(experts_may_have_a_tensor_each),
-        cmocka_unit_test(packed_bytes_are_those_of_the_pieces),
+        cmocka_unit_test(memory_is_that_of_the_pieces),
         cmocka_unit_test(a_wrong_shape_is_named_with_both_shapes),
         cmocka_unit_test(a_type_we_cannot_compute_with_is_named),
         cmocka_unit_test(a_quantised_norm_is_refused),

@@ -8,6 +8,7 @@ import traceback
 
 import cancel_tests
 import command_tests
+import directory_tests
 import http_tests
 import life_tests
 import openai_tests
@@ -15,7 +16,8 @@ import shape_tests
 import tool_tests
 from daemon import Settings, Skipped
 
-MODULES = [shape_tests, openai_tests, http_tests, cancel_tests, life_tests, command_tests, tool_tests]
+MODULES = [shape_tests, openai_tests, http_tests, cancel_tests, life_tests, command_tests, tool_tests,
+           directory_tests]
 
 
 def main():

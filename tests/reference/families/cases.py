@@ -56,9 +56,14 @@ def longrope(pairs):
                 original_max_position_embeddings=64)
 
 
+# Rows of whole blocks, for weights that are quantised afterwards.
+BLOCKS = sizes(hidden_size=64, intermediate_size=96)
+
+
 def llama():
     yield Case("llama-base", "Llama", sizes(rms_norm_eps=1e-5), golden=True)
-    yield Case("llama-tied", "Llama", sizes(tie_word_embeddings=True), dtype="bfloat16", golden=True)
+    yield Case("llama-tied", "Llama", sizes(tie_word_embeddings=True), dtype="bfloat16",
+               golden=True)
     yield Case("llama-odd", "Llama", sizes(hidden_size=60, num_attention_heads=5,
                                            num_key_value_heads=1, intermediate_size=97), hub=False)
     yield Case("llama-head_dim", "Llama", sizes(head_dim=20, num_hidden_layers=3), dtype="float16")
@@ -67,19 +72,24 @@ def llama():
     yield Case("llama-llama3", "Llama", sizes(tie_word_embeddings=True, **LLAMA3), golden=True)
     yield Case("llama-llama3_saved", "Llama", sizes(**LLAMA3), hub=False)
     yield Case("llama-linear", "Llama", sizes(**LINEAR))
+    yield Case("llama-linear_type", "Llama", sizes(**LINEAR),
+               extra=dict(rope_scaling={"type": "linear", "factor": 4.0}))  # before rope_type
     yield Case("llama-yarn", "Llama", sizes(**YARN))
     yield Case("llama-yarn_tuned", "Llama", sizes(**YARN_TUNED), hub=False)
-    yield Case("llama-dynamic", "Llama", sizes(**{**DYNAMIC, "max_position_embeddings": 64}))
+    yield Case("llama-dynamic", "Llama", sizes(**{**DYNAMIC, "max_position_embeddings": 64}),
+               prompts=(1, 2, 17, 30))  # up to the trained context, where it changes nothing
     yield Case("llama-sharded", "Llama", sizes(num_hidden_layers=3), shard="60KB")
     yield Case("llama-sharded_bf16", "Llama", sizes(num_hidden_layers=4, tie_word_embeddings=True),
                dtype="bfloat16", shard="40KB", hub=False)
     yield Case("llama-frequencies", "Llama", sizes(), rename="with_frequencies")
     yield Case("llama-padded", "Llama", sizes(vocab_size=320), dtype="bfloat16")
+    yield Case("llama-blocks", "Llama", BLOCKS)
     yield Case("llama-gelu", "Llama", sizes(hidden_act="gelu"))
 
 
 def mistral():
-    yield Case("mistral-window", "Mistral", sizes(head_dim=16, sliding_window=24), golden=True)
+    yield Case("mistral-window", "Mistral", sizes(head_dim=16, sliding_window=24), golden=True,
+               dtype="bfloat16")
     yield Case("mistral-no_window", "Mistral", sizes(head_dim=12, sliding_window=None), hub=False)
     yield Case("mistral-wide", "Mistral", sizes(head_dim=24, sliding_window=None,
                                                 rope_parameters=dict(rope_type="default",
@@ -89,7 +99,7 @@ def mistral():
 
 def mixtral():
     def experts(**changes):
-        return sizes(head_dim=12, intermediate_size=40, num_local_experts=5, num_experts_per_tok=2,
+        return sizes(head_dim=12, intermediate_size=28, num_local_experts=5, num_experts_per_tok=2,
                      sliding_window=None, **changes)
     yield Case("mixtral-base", "Mixtral", experts(), golden=True, dtype="float16")
     yield Case("mixtral-one", "Mixtral", {**experts(), "num_experts_per_tok": 1}, hub=False)
@@ -99,7 +109,7 @@ def mixtral():
 
 
 def qwen2():
-    yield Case("qwen2-base", "Qwen2", sizes(), golden=True)
+    yield Case("qwen2-base", "Qwen2", sizes(), golden=True, dtype="bfloat16")
     yield Case("qwen2-tied", "Qwen2", sizes(tie_word_embeddings=True), dtype="bfloat16", hub=False)
     yield Case("qwen2-padded", "Qwen2", sizes(vocab_size=320, tie_word_embeddings=True))
     yield Case("qwen2-yarn", "Qwen2", sizes(**YARN))
@@ -113,7 +123,7 @@ def qwen2():
 
 
 def qwen3():
-    yield Case("qwen3-base", "Qwen3", sizes(head_dim=16), golden=True)
+    yield Case("qwen3-base", "Qwen3", sizes(head_dim=16), golden=True, dtype="bfloat16")
     yield Case("qwen3-tied", "Qwen3", sizes(head_dim=20, tie_word_embeddings=True),
                dtype="bfloat16", hub=False)
     yield Case("qwen3-yarn", "Qwen3", sizes(head_dim=16, **YARN))
@@ -135,20 +145,22 @@ def qwen3_moe():
         return sizes(**{**dict(head_dim=16, moe_intermediate_size=24, num_experts=7,
                                num_experts_per_tok=3, norm_topk_prob=True), **changes})
     yield Case("qwen3_moe-base", "Qwen3Moe", experts(), golden=True, dtype="bfloat16")
+    yield Case("qwen3_moe-blocks", "Qwen3Moe", {**BLOCKS, **experts(
+        hidden_size=64, moe_intermediate_size=32)})
     yield Case("qwen3_moe-raw", "Qwen3Moe", experts(norm_topk_prob=False), hub=False)
     yield Case("qwen3_moe-equal", "Qwen3Moe", experts(), equal_experts=True)
     yield Case("qwen3_moe-mixed", "Qwen3Moe", experts(num_hidden_layers=4, decoder_sparse_step=2))
 
 
 def olmo2():
-    yield Case("olmo2-base", "Olmo2", sizes(), golden=True)
+    yield Case("olmo2-base", "Olmo2", sizes(), golden=True, dtype="bfloat16")
     yield Case("olmo2-tied", "Olmo2", sizes(tie_word_embeddings=True, num_key_value_heads=4),
                dtype="bfloat16", hub=False)
 
 
 def olmoe():
     def experts(**changes):
-        return sizes(**{**dict(intermediate_size=24, num_experts=8, num_experts_per_tok=3,
+        return sizes(**{**dict(intermediate_size=20, num_experts=6, num_experts_per_tok=3,
                                num_key_value_heads=4), **changes})
     yield Case("olmoe-base", "Olmoe", experts(), golden=True, dtype="bfloat16")
     yield Case("olmoe-normalised", "Olmoe", experts(norm_topk_prob=True, num_key_value_heads=2),
@@ -157,7 +169,7 @@ def olmoe():
 
 def phi3():
     long_prompts = (65, 100, 300)
-    yield Case("phi3-base", "Phi3", sizes(), golden=True)
+    yield Case("phi3-base", "Phi3", sizes(), golden=True, dtype="bfloat16")
     yield Case("phi3-window", "Phi3", sizes(sliding_window=20), hub=False)
     yield Case("phi3-long", "Phi3", sizes(original_max_position_embeddings=64, **longrope(6)),
                prompts=long_prompts, golden=True, dtype="bfloat16")
@@ -176,7 +188,7 @@ def gemma2():
         return sizes(**{**dict(head_dim=16, num_hidden_layers=2, sliding_window=24,
                                query_pre_attn_scalar=20, attn_logit_softcapping=5.0,
                                final_logit_softcapping=8.0), **changes})
-    yield Case("gemma2-base", "Gemma2", gemma(), golden=True)
+    yield Case("gemma2-base", "Gemma2", gemma(), golden=True, dtype="bfloat16")
     yield Case("gemma2-saved", "Gemma2", gemma(num_hidden_layers=3), dtype="bfloat16", hub=False)
     yield Case("gemma2-published_caps", "Gemma2", gemma(attn_logit_softcapping=50.0,
                                                         final_logit_softcapping=30.0,
@@ -186,8 +198,8 @@ def gemma2():
 def gemma3():
     def gemma(layers, **changes):
         full = changes.pop("full", {"rope_type": "default", "rope_theta": 1e6})
-        return sizes(**{**dict(head_dim=16, num_hidden_layers=layers, sliding_window=24,
-                               query_pre_attn_scalar=20,
+        return sizes(**{**dict(hidden_size=36, head_dim=16, num_hidden_layers=layers,
+                               sliding_window=24, query_pre_attn_scalar=20,
                                rope_parameters={
                                    "sliding_attention": {"rope_type": "default",
                                                          "rope_theta": 10000.0},
@@ -198,11 +210,18 @@ def gemma3():
                gemma(6, full={"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0}))
 
 
+    yield Case("gemma3-vision", "Gemma3", dict(
+        text_config={**gemma(6), "vocab_size": 300}, mm_tokens_per_image=4, image_token_index=290,
+        boi_token_index=291, eoi_token_index=292,
+        vision_config=dict(hidden_size=16, intermediate_size=20, num_hidden_layers=1,
+                           num_attention_heads=2, image_size=28, patch_size=7)), hub=False)
+
+
 def granite():
     def granite_of(**changes):
         return sizes(embedding_multiplier=3.0, logits_scaling=5.0, residual_multiplier=0.3,
                      attention_multiplier=0.17, **changes)
-    yield Case("granite-base", "Granite", granite_of(), golden=True)
+    yield Case("granite-base", "Granite", granite_of(), golden=True, dtype="float16")
     yield Case("granite-tied", "Granite", granite_of(tie_word_embeddings=True), dtype="bfloat16",
                hub=False)
     yield Case("granite-bias", "Granite", granite_of(attention_bias=True, mlp_bias=True))
@@ -220,7 +239,7 @@ def glm4():
     def glm(**changes):
         rotary = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}
         return sizes(**{**dict(head_dim=16, rope_parameters=rotary), **changes})
-    yield Case("glm4-base", "Glm4", glm(), golden=True)
+    yield Case("glm4-base", "Glm4", glm(), golden=True, dtype="bfloat16")
     yield Case("glm4-saved", "Glm4", glm(), dtype="bfloat16", hub=False)
     yield Case("glm4-no_bias", "Glm4", glm(attention_bias=False))
 
@@ -228,12 +247,14 @@ def glm4():
 def stablelm():
     def stable(**changes):
         rotary = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.25}
-        return sizes(**{**dict(hidden_size=64, rope_parameters=rotary), **changes})
-    yield Case("stablelm-base", "StableLm", stable(), golden=True)
+        return sizes(**{**dict(hidden_size=48, num_attention_heads=3, num_key_value_heads=1,
+                               rope_parameters=rotary), **changes})
+    yield Case("stablelm-base", "StableLm", stable(), golden=True, dtype="float16")
     yield Case("stablelm-bias", "StableLm", stable(use_qkv_bias=True), hub=False)
-    yield Case("stablelm-parallel", "StableLm", stable(use_parallel_residual=True,
-                                                       qk_layernorm=True), golden=True,
+    yield Case("stablelm-parallel", "StableLm", stable(use_parallel_residual=True), golden=True,
                dtype="bfloat16")
+    yield Case("stablelm-parallel_qk_norm", "StableLm", stable(use_parallel_residual=True,
+                                                               qk_layernorm=True))
     yield Case("stablelm-qk_norm", "StableLm", stable(qk_layernorm=True))
 
 
@@ -246,7 +267,7 @@ def starcoder2():
 
 
 def cohere():
-    yield Case("cohere-base", "Cohere", sizes(logit_scale=0.3), golden=True)
+    yield Case("cohere-base", "Cohere", sizes(logit_scale=0.3), golden=True, dtype="bfloat16")
     yield Case("cohere-qk_norm", "Cohere", sizes(use_qk_norm=True, logit_scale=0.25),
                dtype="bfloat16")
     yield Case("cohere-saved", "Cohere", sizes(num_key_value_heads=4), hub=False)
@@ -254,10 +275,11 @@ def cohere():
 
 def gpt_neox():
     def neox(**changes):
-        arguments = sizes(**{**dict(hidden_size=64, intermediate_size=96), **changes})
+        arguments = sizes(**{**dict(hidden_size=48, num_attention_heads=3,
+                                       intermediate_size=80), **changes})
         del arguments["num_key_value_heads"]
         return arguments
-    yield Case("gpt_neox-parallel", "GPTNeoX", neox(), golden=True)
+    yield Case("gpt_neox-parallel", "GPTNeoX", neox(), golden=True, dtype="bfloat16")
     yield Case("gpt_neox-serial", "GPTNeoX", neox(use_parallel_residual=False), golden=True,
                dtype="float16")
     yield Case("gpt_neox-rotary_all", "GPTNeoX",
@@ -269,7 +291,7 @@ def gpt_neox():
 def gpt2():
     def gpt(**changes):
         return {**dict(n_embd=48, n_layer=2, n_head=4, n_positions=400), **changes}
-    yield Case("gpt2-base", "GPT2", gpt(), golden=True)
+    yield Case("gpt2-base", "GPT2", gpt(), golden=True, dtype="float16")
     yield Case("gpt2-published", "GPT2", gpt(n_layer=3), rename="without_transformer",
                dtype="bfloat16")
     yield Case("gpt2-saved", "GPT2", gpt(n_inner=80, n_embd=60, n_head=5), hub=False)
@@ -280,7 +302,7 @@ def falcon():
     def falcon_of(**changes):
         return {**dict(hidden_size=48, num_hidden_layers=2, num_attention_heads=4,
                        max_position_embeddings=512), **changes}
-    yield Case("falcon-multi_query", "Falcon", falcon_of(), golden=True)
+    yield Case("falcon-multi_query", "Falcon", falcon_of(), golden=True, dtype="bfloat16")
     yield Case("falcon-new", "Falcon", falcon_of(new_decoder_architecture=True, num_kv_heads=2),
                golden=True, dtype="bfloat16")
     yield Case("falcon-one_norm", "Falcon", falcon_of(new_decoder_architecture=True, num_kv_heads=2,

@@ -17,6 +17,10 @@ def config_as_published(config):
     config.pop("layer_types", None)
     if config["model_type"] == "qwen3_moe" and "num_local_experts" in config:
         config["num_experts"] = config.pop("num_local_experts")
+    if config["model_type"] == "gpt2":
+        config["n_ctx"] = config["n_positions"]
+    if config["model_type"] == "falcon" and not config["new_decoder_architecture"]:
+        config.pop("num_kv_heads")  # multi_query says it
     rotary = config.pop("rope_parameters", None)
     if config["model_type"] == "gemma3_text":
         rotary = gemma3_rotary(config, rotary)

@@ -6,10 +6,11 @@ Writes OUT/CASE/: config.json, model.safetensors (or shards), tokenizer.json, as
 does; and beside them expected.json and logits.f32, from the directory as it is read back, in float32
 whatever the stored type. tests/check_parity.c holds the engine to them.
 
-expected.json: prompts: each with ids; argmax, gap and norm of every position (gap: the largest less
-the second largest logit; norm: root of the mean square); rows: the positions whose logits are
-written out in logits.f32, from row first_row on. greedy: continuations of prompts, one full forward
-pass per token, with the gap at each choice. logits.f32: little-endian floats [rows, vocab_count].
+expected.json: text and text_ids: what the tokenizer makes of a text. prompts: each with ids; argmax,
+gap and norm of every position (gap: the largest less the second largest logit; norm: root of the mean
+square); rows: the positions whose logits are written out in logits.f32, from row first_row on. greedy:
+continuations of prompts, one full forward pass per token, with the gap at each choice. logits.f32:
+little-endian floats [rows, vocab_count].
 SPDX-License-Identifier: Apache-2.0
 """
 import argparse
@@ -31,6 +32,7 @@ GREEDY_TOKENS = 32
 GREEDY_PROMPTS_MAX = 70  # tokens: the continuation of a longer prompt takes long and shows no more
 TEXT = ("the cat sat on the mat and the dog ran after it, then there was a bird in the tree; "
         "she said that they were all friends of the old man who had been there before. ") * 8
+SAMPLE = "They said: the cat's 12 friends ran\n\n  after Zo\u00eb \u2014 and \U0001f426!"
 MARKERS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 WORDS = 288
 
@@ -147,26 +149,30 @@ def record_greedy(model, prompt, index):
     return {"prompt": index, "ids": ids[len(prompt):], "gap": gaps}
 
 
-def record(folder, case, model, generator):
+def record(folder, case, model, tokenizer, generator):
     kept, prompts, greedy = [], [], []
     for length in case.prompts:
         ids = torch.randint(len(MARKERS), WORDS, (length,), generator=generator).tolist()
         prompts.append(record_prompt(model, ids, kept))
     for index, prompt in enumerate(prompts):
         room = 10 < len(prompt["ids"]) <= GREEDY_PROMPTS_MAX
-        if room and len(prompt["ids"]) + GREEDY_TOKENS <= model.config.max_position_embeddings:
+        context = model.config.get_text_config().max_position_embeddings
+        if room and len(prompt["ids"]) + GREEDY_TOKENS <= context:
             greedy.append(record_greedy(model, prompt["ids"], index))
     logits = torch.cat(kept)
     (folder / "logits.f32").write_bytes(logits.numpy().astype("<f4").tobytes())
     header = {"family": case.family, "variant": case.name.split("-", 1)[1], "dtype": case.dtype,
-              "transformers": transformers.__version__, "vocab_count": logits.shape[1]}
-    write_record(folder / "expected.json", {**header, "prompts": prompts, "greedy": greedy})
+              "transformers": transformers.__version__, "vocab_count": logits.shape[1],
+              "text": SAMPLE}
+    write_record(folder / "expected.json", {
+        **header, "text_ids": tokenizer.encode(SAMPLE, add_special_tokens=False),
+        "prompts": prompts, "greedy": greedy})
 
 
 def write_record(path, content):
     """One line per array: short, and readable in a difference."""
     lines = [f'"{key}": {json.dumps(value)}' for key, value in content.items()
-             if not isinstance(value, list)]
+             if key not in ("prompts", "greedy")]
     for key in ("prompts", "greedy"):
         entries = [",\n  ".join(f'"{name}": {json.dumps(value, separators=(",", ":"))}'
                                 for name, value in entry.items()) for entry in content[key]]
@@ -195,7 +201,7 @@ def make(out, case, tokenizer):
     ids = list(range(3, 3 + case.prompts[-1] % 200))
     if not torch.equal(logits_of(model.float(), ids), logits_of(again, ids)):
         raise SystemExit(f"{case.name}: the directory reads as another model than was written")
-    record(folder, case, again, generator)
+    record(folder, case, again, tokenizer, generator)
 
 
 def wanted(arguments):

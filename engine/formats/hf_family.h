@@ -1,0 +1,91 @@
+/* hf_family.h - what tells Hugging Face model types apart: one row of data each.
+ *
+ * A row leads from the keys of config.json and the names of tensors to those that a public GGUF
+ * file of the same model has. What a row does not know is refused by name.
+ * Thread: any. SPDX-License-Identifier: Apache-2.0 */
+#ifndef ENGINE_FORMATS_HF_FAMILY_H
+#define ENGINE_FORMATS_HF_FAMILY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum hf_key_kind {
+    HF_KEY_END,   /* behind the last row */
+    HF_KEY_COUNT, /* an integer from 1 to `limit` */
+    HF_KEY_REAL,  /* a number from 0 to `limit` */
+    HF_KEY_FLAG,
+    /* Nothing of these is passed on: anything else than what they say is refused. */
+    HF_KEY_FALSE, /* false, or absent */
+    HF_KEY_TRUE,  /* true, or absent */
+    HF_KEY_NONE,  /* null, or absent */
+    HF_KEY_ONE,   /* 1, or absent */
+    HF_KEY_EMPTY, /* an empty array, or absent */
+};
+
+struct hf_key_row {
+    const char *key;    /* of config.json */
+    const char *suffix; /* of GGUF, behind the architecture */
+    enum hf_key_kind kind;
+    bool required;
+    double limit;
+    double missing; /* what an absent key means; 0: nothing is passed on */
+};
+
+enum hf_change {
+    HF_KEEP,
+    HF_OPTIONAL,    /* kept; not every model has it */
+    HF_IGNORE,      /* holds nothing that the configuration does not say */
+    HF_ADD_ONE,     /* Gemma's norms: the weight is 1 + the stored value */
+    HF_TRANSPOSE,   /* stored [in, out] */
+    HF_HEADS_APART, /* rows q, k, v of one head after the other -> all q, all k, all v */
+    HF_GATE_UP,     /* [experts, 2 * ffn, dim]: of each expert its gate, then its up */
+    HF_EXPERTS,     /* [experts, rows, values]: cut by expert */
+};
+
+/* One tensor. In both names '*' stands for an expert's number. */
+struct hf_tensor_row {
+    const char *name; /* behind the layer's number, or of the model; NULL behind the last row */
+    const char *gguf; /* likewise */
+    enum hf_change change;
+};
+
+enum hf_windows {
+    HF_WINDOWS_NONE,      /* sliding_window is not this type's; it must be absent */
+    HF_WINDOWS_ALL,       /* every layer has it */
+    HF_WINDOWS_LATE,      /* with use_sliding_window: layers from max_window_layers on */
+    HF_WINDOWS_ALTERNATE, /* of every `window_period` layers all but the last */
+};
+
+struct hf_family {
+    const char *model_type;   /* of config.json */
+    const char *architecture; /* of GGUF */
+    const char *base;         /* in front of tensor names; may be missing in all of them */
+    const char *layers;       /* behind it, in front of a layer's number */
+    const struct hf_key_row *const *keys; /* lists, up to NULL */
+    const struct hf_tensor_row *model_tensors;
+    const struct hf_tensor_row *const *layer_tensors; /* lists, up to NULL */
+    const char *embedding;      /* the row of token_embd.weight, as a whole name */
+    const char *head;           /* that of output.weight */
+    const char *activation_key; /* of config.json */
+    const char *activations[3]; /* its accepted values */
+    const char *positions_key;  /* the trained context: max_position_embeddings if NULL */
+    const char *theta_key;      /* rope_theta if NULL */
+    const char *partial_key;    /* partial_rotary_factor if NULL */
+    double partial;             /* where that is absent; 0: 1 */
+    bool halves;                /* public GGUF files permute q and k; here they stay */
+    bool learned_positions;     /* nothing is rotated */
+    bool local_rope;            /* layers with a window have a theta of their own */
+    bool scalar_scale;          /* attention is scaled by query_pre_attn_scalar ^ -0.5 */
+    bool unrotated_fourth;      /* of four layers the last is not rotated */
+    bool falcon;                /* heads and fused rows by multi_query and its like */
+    enum hf_windows windows;
+    uint32_t window_period;
+};
+
+/* NULL: no row. */
+const struct hf_family *hf_family_find(const char *model_type);
+
+/* The known ones, separated by commas; out_bytes is enough for a message. Returns out. */
+const char *hf_family_list(char *out, uint32_t out_bytes);
+
+#endif

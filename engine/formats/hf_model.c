@@ -1,0 +1,116 @@
+/* Configuration, weights, tokenizer, in this order: the cheap refusals first.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "engine/formats/hf_model.h"
+
+#include "configs/limits.h"
+#include "engine/formats/hf_keys.h"
+#include "engine/formats/hf_layers.h"
+#include "engine/formats/hf_rope.h"
+#include "engine/formats/hf_tensors.h"
+#include "engine/formats/hf_tokenizer.h"
+#include "engine/formats/json_file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static enum status find_family(struct hf_reading *reading, struct error *err)
+{
+    const char *model_type = NULL;
+    enum status status = hf_config_string(&reading->config, "model_type", true, &model_type, err);
+    if (status != OK) {
+        return status;
+    }
+    reading->family = hf_family_find(model_type);
+    if (reading->family == NULL) {
+        char known[300];
+        return error_set(err, ERR_UNSUPPORTED, "%s: model_type is \"%s\"; the known ones are %s",
+                         reading->config.path, hf_config_show(model_type).text,
+                         hf_family_list(known, sizeof known));
+    }
+    if (hf_config_has(&reading->config, "quantization_config")) {
+        struct hf_config quantization;
+        const char *method = "unknown";
+        status = hf_config_object(&reading->config, "quantization_config", "quantization_config.",
+                                  &quantization, err);
+        if (status == OK) {
+            status = hf_config_string(&quantization, "quant_method", false, &method, err);
+        }
+        return status != OK ? status
+                            : error_set(err, ERR_UNSUPPORTED,
+                                        "%s: quantization_config.quant_method is \"%s\"; weights "
+                                        "must be F32, F16 or BF16",
+                                        reading->config.path, hf_config_show(method).text);
+    }
+    return OK;
+}
+
+/* The directory's own name, also of "." and "models/tiny/". */
+static enum status name_model(const struct hf_reading *reading, struct error *err)
+{
+    char *resolved = realpath(reading->dir, NULL);
+    if (resolved == NULL) {
+        return error_set(err, ERR_IO, "%s: cannot be resolved", reading->dir);
+    }
+    const char *slash = strrchr(resolved, '/');
+    gguf_builder_set_string(reading->out, "general.name", slash != NULL ? slash + 1 : resolved);
+    free(resolved);
+    return OK;
+}
+
+static enum status read_all(struct hf_reading *reading, struct error *err)
+{
+    enum status status = find_family(reading, err);
+    if (status == OK) {
+        status = name_model(reading, err);
+    }
+    if (status == OK) {
+        status = hf_keys_read(reading, err);
+    }
+    if (status == OK) {
+        status = hf_layers_read(reading, err);
+    }
+    if (status == OK) {
+        status = hf_rope_read(reading, err);
+    }
+    if (status == OK) {
+        status = hf_weights_open(&reading->weights, reading->dir, err);
+    }
+    if (status == OK) {
+        status = hf_tensors_read(reading, err);
+    }
+    if (status == OK) {
+        status = hf_tokenizer_read(reading->out, reading->dir, err);
+    }
+    return status;
+}
+
+enum status hf_model_open(struct gguf *out, const char *dir, struct error *err)
+{
+    static const struct json_file_limits limits = {
+        .byte_count = LIMIT_MODEL_JSON_BYTES,
+        .node_count = LIMIT_MODEL_JSON_NODES,
+    };
+    *out = (struct gguf){0};
+    char path[HF_PATH_BYTES];
+    json_t *config = NULL;
+    enum status status = hf_weights_path(path, dir, "config.json", err);
+    if (status == OK) {
+        status = json_file_read(&config, path, &limits, err);
+    }
+    if (status != OK) {
+        return status;
+    }
+    struct gguf_builder builder;
+    gguf_builder_init(&builder, dir);
+    struct hf_reading reading = {.dir = dir, .config = {path, "", config}, .out = &builder};
+    status = read_all(&reading, err);
+    if (status == OK) {
+        hf_weights_hand_over(&reading.weights, &builder);
+        status = gguf_builder_finish(&builder, out, err);
+    } else {
+        gguf_builder_release(&builder);
+    }
+    hf_weights_close(&reading.weights);
+    json_decref(config);
+    return status;
+}

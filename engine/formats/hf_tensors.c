@@ -1,0 +1,435 @@
+/* Every tensor of the directory is led to its row by name; whatever has no row is refused, and then
+ * every row that its family cannot do without is looked for. Data stays where it is mapped unless its
+ * numbers or their order change, or it is not aligned for its type.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "engine/formats/hf_tensors.h"
+
+#include "configs/limits.h"
+#include "kernels/quant.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    NAME_BYTES = 320 /* LIMIT_TENSOR_NAME, and what is put in front */
+};
+
+/* One tensor on its way. */
+struct placing {
+    struct hf_reading *reading;
+    const struct hf_weight *weight;
+    const struct hf_tensor_row *row;
+    const char *prefix; /* of the GGUF name: "" or "blk.N." */
+    uint32_t expert;    /* the number that '*' stood for */
+    struct error *err;
+};
+
+/* ---- names ---- */
+
+/* A number without leading zeros, at most 6 digits; *text moves behind it. */
+static bool read_number(const char **text, uint32_t *out)
+{
+    const char *at = *text;
+    *out = 0;
+    while (isdigit((unsigned char)*at) && at - *text < 6) {
+        *out = *out * 10 + (uint32_t)(*at++ - '0');
+    }
+    bool sound = at > *text && (**text != '0' || at - *text == 1);
+    *text = at;
+    return sound;
+}
+
+static bool row_matches(const char *pattern, const char *name, uint32_t *expert)
+{
+    for (; *pattern != '\0' && *name != '\0'; pattern++) {
+        if (*pattern == '*') {
+            if (!read_number(&name, expert)) {
+                return false;
+            }
+        } else if (*pattern != *name++) {
+            return false;
+        }
+    }
+    return *pattern == '\0' && *name == '\0';
+}
+
+static const struct hf_tensor_row *find_row(const struct hf_tensor_row *rows, const char *name,
+                                            uint32_t *expert)
+{
+    for (; rows->name != NULL; rows++) {
+        if (row_matches(rows->name, name, expert)) {
+            return rows;
+        }
+    }
+    return NULL;
+}
+
+static const char *behind(const char *name, const char *prefix)
+{
+    size_t length = strlen(prefix);
+    return strncmp(name, prefix, length) == 0 ? name + length : NULL;
+}
+
+/* The row of a tensor and, in prefix, the start of its GGUF name; NULL: there is none. */
+static const struct hf_tensor_row *row_of(const struct hf_reading *reading, const char *name,
+                                          char prefix[32], uint32_t *expert)
+{
+    const struct hf_family *family = reading->family;
+    const char *rest = behind(name, family->base);
+    rest = rest != NULL ? rest : name;
+    prefix[0] = '\0';
+    const struct hf_tensor_row *row = find_row(family->model_tensors, rest, expert);
+    const char *in_layers = behind(rest, family->layers);
+    uint32_t layer = 0;
+    if (row != NULL || in_layers == NULL || !read_number(&in_layers, &layer) || *in_layers != '.' ||
+        layer >= reading->layer_count) {
+        return row;
+    }
+    snprintf(prefix, 32, "blk.%u.", layer);
+    for (const struct hf_tensor_row *const *list = family->layer_tensors;
+         *list != NULL && row == NULL; list++) {
+        row = find_row(*list, in_layers + 1, expert);
+    }
+    return row;
+}
+
+/* A name with its '*' replaced. */
+static void fill_number(char *out, const char *prefix, const char *pattern, uint32_t number)
+{
+    assert(pattern != NULL);
+    const char *star = strchr(pattern, '*');
+    if (star == NULL) {
+        snprintf(out, NAME_BYTES, "%s%s", prefix, pattern);
+    } else {
+        snprintf(out, NAME_BYTES, "%s%.*s%u%s", prefix, (int)(star - pattern), pattern, number,
+                 star + 1);
+    }
+}
+
+/* ---- data ---- */
+
+static enum status refuse(const struct placing *placing, enum status status, const char *what)
+{
+    error_set(placing->err, status, "%s: tensor %s %s", placing->weight->shard->path,
+              placing->weight->tensor->name, what);
+    return status;
+}
+
+/* Memory that the finished file owns. */
+static void *take(const struct placing *placing, uint64_t byte_count)
+{
+    void *memory = malloc(byte_count > 0 ? byte_count : 1);
+    if (memory == NULL) {
+        refuse(placing, ERR_MEMORY, "needs a copy, for which there is no memory");
+        return NULL;
+    }
+    gguf_builder_own(placing->reading->out, memory);
+    return memory;
+}
+
+static uint32_t value_bytes(enum dtype dtype)
+{
+    return quant_format_get(dtype)->block_bytes;
+}
+
+static enum status describe(const struct placing *placing, struct tensor *out)
+{
+    const struct safetensors_tensor *stored = placing->weight->tensor;
+    if (!stored->supported) {
+        error_set(placing->err, ERR_UNSUPPORTED,
+                  "%s: tensor %s has dtype %s; supported are F32, F16 and BF16",
+                  placing->weight->shard->path, stored->name, stored->dtype_name);
+        return ERR_UNSUPPORTED;
+    }
+    if (stored->dim_count < 1 || stored->dim_count > TENSOR_DIMS_MAX || stored->byte_count == 0) {
+        return refuse(placing, ERR_FORMAT, "is empty, or has not 1 to 4 dimensions");
+    }
+    *out = (struct tensor){
+        .data = stored->data, .dtype = stored->dtype, .dim_count = stored->dim_count};
+    for (uint32_t i = 0; i < stored->dim_count; i++) {
+        if (stored->shape[i] > UINT32_MAX) {
+            return refuse(placing, ERR_FORMAT, "has a dimension beyond 32 bits");
+        }
+        out->shape[i] = stored->shape[i];
+    }
+    if ((uintptr_t)stored->data % value_bytes(stored->dtype) != 0) {
+        void *copy = take(placing, stored->byte_count);
+        if (copy == NULL) {
+            return ERR_MEMORY;
+        }
+        memcpy(copy, stored->data, stored->byte_count);
+        out->data = copy;
+    }
+    return OK;
+}
+
+static void add(const struct placing *placing, const char *pattern, uint32_t number,
+                const struct tensor *tensor)
+{
+    char name[NAME_BYTES];
+    fill_number(name, placing->prefix, pattern, number);
+    gguf_builder_add_tensor(placing->reading->out, name, tensor);
+}
+
+static enum status add_one(const struct placing *placing, struct tensor *tensor)
+{
+    uint64_t count = tensor_row_count(tensor) * tensor_row_values(tensor);
+    float *values = take(placing, count * sizeof *values);
+    if (values == NULL) {
+        return ERR_MEMORY;
+    }
+    quant_format_get(tensor->dtype)->dequantize(values, tensor->data, count);
+    for (uint64_t i = 0; i < count; i++) {
+        values[i] += 1.0f;
+    }
+    tensor->data = values;
+    tensor->dtype = DTYPE_F32;
+    return OK;
+}
+
+static enum status transpose(const struct placing *placing, struct tensor *tensor)
+{
+    if (tensor->dim_count != 2) {
+        return refuse(placing, ERR_FORMAT, "is no matrix");
+    }
+    uint64_t rows = tensor->shape[1];
+    uint64_t values = tensor->shape[0];
+    uint64_t bytes = value_bytes(tensor->dtype);
+    uint8_t *turned = take(placing, placing->weight->tensor->byte_count);
+    if (turned == NULL) {
+        return ERR_MEMORY;
+    }
+    const uint8_t *stored = tensor->data;
+    for (uint64_t v = 0; v < values; v++) {
+        for (uint64_t r = 0; r < rows; r++) {
+            memcpy(turned + (r * values + v) * bytes, stored + (v * rows + r) * bytes, bytes);
+        }
+    }
+    tensor->data = turned;
+    tensor->shape[0] = rows;
+    tensor->shape[1] = values;
+    return OK;
+}
+
+/* Stored: for each head of keys the rows of its queries, of its key, of its value. A head of keys
+ * that serves all queries leaves nothing to do. */
+static enum status set_heads_apart(const struct placing *placing, struct tensor *tensor)
+{
+    const struct hf_reading *reading = placing->reading;
+    uint64_t groups = reading->kv_head_count;
+    uint64_t heads = reading->head_count;
+    uint64_t per_group = heads / groups;
+    uint64_t row_count = tensor->shape[0];
+    if (heads % groups != 0 || tensor->dim_count > 2 ||
+        row_count != (heads + 2 * groups) * reading->head_dim) {
+        return refuse(placing, ERR_FORMAT, "has not the rows that the number of heads demands");
+    }
+    if (groups == 1) {
+        return OK;
+    }
+    uint64_t byte_count = placing->weight->tensor->byte_count;
+    uint64_t head_bytes = byte_count / (heads + 2 * groups);
+    uint8_t *apart = take(placing, byte_count);
+    if (apart == NULL) {
+        return ERR_MEMORY;
+    }
+    const uint8_t *stored = tensor->data;
+    for (uint64_t g = 0; g < groups; g++) {
+        const uint8_t *group = stored + g * (per_group + 2) * head_bytes;
+        memcpy(apart + g * per_group * head_bytes, group, per_group * head_bytes);
+        memcpy(apart + (heads + g) * head_bytes, group + per_group * head_bytes, head_bytes);
+        memcpy(apart + (heads + groups + g) * head_bytes, group + (per_group + 1) * head_bytes,
+               head_bytes);
+    }
+    tensor->data = apart;
+    return OK;
+}
+
+/* Cuts [experts, parts * rows, values] into a tensor for each expert and part. */
+static enum status cut_experts(const struct placing *placing, const struct tensor *tensor,
+                               const char *const *patterns, uint64_t part_count)
+{
+    const struct hf_reading *reading = placing->reading;
+    if (tensor->dim_count != 3 || tensor->shape[0] != reading->expert_count ||
+        tensor->shape[1] % part_count != 0) {
+        return refuse(placing, ERR_FORMAT, "has not the shape that the number of experts demands");
+    }
+    struct tensor piece = {.dtype = tensor->dtype,
+                           .dim_count = 2,
+                           .shape = {tensor->shape[1] / part_count, tensor->shape[2]}};
+    uint64_t piece_bytes = piece.shape[0] * piece.shape[1] * value_bytes(piece.dtype);
+    for (uint64_t i = 0; i < reading->expert_count * part_count; i++) {
+        piece.data = (const uint8_t *)tensor->data + i * piece_bytes;
+        add(placing, patterns[i % part_count], (uint32_t)(i / part_count), &piece);
+    }
+    return OK;
+}
+
+static enum status place(const struct placing *placing)
+{
+    static const char *const gate_up[] = {"ffn_gate.*.weight", "ffn_up.*.weight"};
+    struct tensor tensor = {.dim_count = 1};
+    enum status status = describe(placing, &tensor);
+    if (status != OK) {
+        return status;
+    }
+    switch (placing->row->change) {
+    case HF_GATE_UP:
+        return cut_experts(placing, &tensor, gate_up, 2);
+    case HF_EXPERTS:
+        return cut_experts(placing, &tensor, &placing->row->gguf, 1);
+    case HF_ADD_ONE:
+        status = add_one(placing, &tensor);
+        break;
+    case HF_TRANSPOSE:
+        status = transpose(placing, &tensor);
+        break;
+    case HF_HEADS_APART:
+        status = set_heads_apart(placing, &tensor);
+        break;
+    default:
+        break;
+    }
+    if (status == OK) {
+        add(placing, placing->row->gguf, placing->expert, &tensor);
+    }
+    return status;
+}
+
+/* ---- the vocabulary's two matrices ---- */
+
+/* A name as it stands, or without the family's base. */
+static const struct hf_weight *find_weight(const struct hf_reading *reading, const char *name)
+{
+    const struct hf_weight *found = hf_weights_find(&reading->weights, name);
+    const char *bare = behind(name, reading->family->base);
+    return found != NULL || bare == NULL ? found : hf_weights_find(&reading->weights, bare);
+}
+
+/* Of a tied model either matrix may be the one that is stored. When both are, they are the same: a
+ * model whose configuration says otherwise than its weights is refused. */
+static enum status place_head(const struct placing *placing, const struct hf_weight *embedding)
+{
+    static const struct hf_tensor_row as_embedding = {"", "token_embd.weight", HF_KEEP};
+    bool tied = embedding == NULL;
+    enum status status =
+        hf_config_bool(&placing->reading->config, "tie_word_embeddings", &tied, placing->err);
+    if (status != OK || !tied) {
+        return status != OK ? status : place(placing);
+    }
+    struct placing shared = *placing;
+    shared.row = &as_embedding;
+    if (embedding == NULL) {
+        return place(&shared);
+    }
+    const struct safetensors_tensor *a = embedding->tensor;
+    const struct safetensors_tensor *b = placing->weight->tensor;
+    bool same = a->byte_count == b->byte_count && memcmp(a->data, b->data, a->byte_count) == 0;
+    return same ? OK
+                : refuse(placing, ERR_FORMAT,
+                         "is not the embedding, though tie_word_embeddings is true");
+}
+
+/* Of a tied model one of the two is enough; of any other, both are there. */
+static enum status check_vocabulary(const struct hf_reading *reading, struct error *err)
+{
+    const struct hf_family *family = reading->family;
+    bool tied = true;
+    enum status status = hf_config_bool(&reading->config, "tie_word_embeddings", &tied, err);
+    bool embedding = find_weight(reading, family->embedding) != NULL;
+    bool head = find_weight(reading, family->head) != NULL;
+    if (status == OK && !tied && !(embedding && head)) {
+        return error_set(err, ERR_FORMAT,
+                         "%s: tensor %s is missing, and tie_word_embeddings is false", reading->dir,
+                         embedding ? family->head : family->embedding);
+    }
+    return status != OK || embedding || head
+               ? status
+               : error_set(err, ERR_FORMAT, "%s: tensor %s is missing", reading->dir,
+                           family->embedding);
+}
+
+/* ---- all ---- */
+
+static enum status place_all(struct hf_reading *reading, struct error *err)
+{
+    const struct hf_weight *embedding = find_weight(reading, reading->family->embedding);
+    enum status status = OK;
+    for (uint64_t i = 0; i < reading->weights.weight_count && status == OK; i++) {
+        const struct hf_weight *weight = &reading->weights.weights[i];
+        char prefix[32];
+        struct placing placing = {
+            .reading = reading, .weight = weight, .prefix = prefix, .err = err};
+        placing.row = row_of(reading, weight->tensor->name, prefix, &placing.expert);
+        if (placing.row == NULL) {
+            return error_set(err, ERR_UNSUPPORTED,
+                             "%s: nothing in a %s model of %u layers uses tensor %s",
+                             weight->shard->path, reading->family->model_type, reading->layer_count,
+                             weight->tensor->name);
+        }
+        if (placing.row->change == HF_IGNORE) {
+            continue;
+        }
+        bool head = placing.row->gguf != NULL && strcmp(placing.row->gguf, "output.weight") == 0;
+        status = head ? place_head(&placing, embedding) : place(&placing);
+    }
+    return status;
+}
+
+static bool row_is_required(const struct hf_tensor_row *row)
+{
+    size_t length = strlen(row->name);
+    bool bias = length > 5 && strcmp(row->name + length - 5, ".bias") == 0;
+    return row->change == HF_KEEP || row->change == HF_ADD_ONE || row->change == HF_TRANSPOSE ||
+           (row->change == HF_HEADS_APART && !bias);
+}
+
+static enum status check_row(const struct hf_reading *reading, const char *prefix,
+                             const struct hf_tensor_row *row, struct error *err)
+{
+    uint32_t count = strchr(row->name, '*') != NULL ? reading->expert_count : 1;
+    for (uint32_t i = 0; i < count && row_is_required(row); i++) {
+        char name[NAME_BYTES];
+        fill_number(name, prefix, row->name, i);
+        if (find_weight(reading, name) == NULL) {
+            return error_set(err, ERR_FORMAT, "%s: tensor %s is missing; every %s model has it",
+                             reading->dir, name, reading->family->model_type);
+        }
+    }
+    return OK;
+}
+
+static enum status check_layers(const struct hf_reading *reading, struct error *err)
+{
+    enum status status = OK;
+    for (uint32_t layer = 0; layer < reading->layer_count; layer++) {
+        char prefix[64];
+        snprintf(prefix, sizeof prefix, "%s%s%u.", reading->family->base, reading->family->layers,
+                 layer);
+        for (const struct hf_tensor_row *const *list = reading->family->layer_tensors;
+             *list != NULL; list++) {
+            for (const struct hf_tensor_row *row = *list; row->name != NULL && status == OK;
+                 row++) {
+                status = check_row(reading, prefix, row, err);
+            }
+        }
+    }
+    return status;
+}
+
+enum status hf_tensors_read(struct hf_reading *reading, struct error *err)
+{
+    enum status status = check_vocabulary(reading, err);
+    for (const struct hf_tensor_row *row = reading->family->model_tensors;
+         row->name != NULL && status == OK; row++) {
+        if (strcmp(row->gguf, "token_embd.weight") != 0) {
+            status = check_row(reading, reading->family->base, row, err);
+        }
+    }
+    if (status == OK) {
+        status = check_layers(reading, err);
+    }
+    return status == OK ? place_all(reading, err) : status;
+}
