@@ -2,6 +2,7 @@
 #include "engine/model_file.h"
 
 #include "engine/demo_model.h"
+#include "engine/formats/gguf_split.h"
 #include "engine/formats/hf_model.h"
 
 #include <sys/stat.h>
@@ -17,5 +18,9 @@ enum status model_file_open(struct gguf *out, const char *path, struct error *er
     if (path == NULL) {
         return demo_model_open(out, err);
     }
-    return is_directory(path) ? hf_model_open(out, path, err) : gguf_open(out, path, err);
+    if (is_directory(path)) {
+        return hf_model_open(out, path, err);
+    }
+    enum status status = gguf_open(out, path, err);
+    return status == OK ? gguf_split_join(out, path, err) : status;
 }

@@ -8,7 +8,8 @@
 #include "configs/error.h"
 #include "engine/formats/gguf.h"
 
-/* path NULL: the embedded demo model; a directory: a Hugging Face model; else a GGUF file.
+/* path NULL: the embedded demo model; a directory: a Hugging Face model; else a GGUF file, or the
+ * first of its parts.
  * gguf_close gives it back. */
 enum status model_file_open(struct gguf *out, const char *path, struct error *err);
 

@@ -183,13 +183,20 @@ static void check_tool_answer(struct message *message, const char *role, const j
     }
 }
 
-/* reasoning_content, which templates read; some clients say reasoning. */
+/* reasoning_content, which templates read; some clients say reasoning. gpt-oss reads "thinking" in front
+ * of a call, where it takes no content beside. */
 static void set_reasoning(struct message *message)
 {
     const char *given = json_fields_text(&message->fields, "reasoning_content", SIZE_MAX);
     const char *other = json_fields_text(&message->fields, "reasoning", SIZE_MAX);
     if (given == NULL && other != NULL) {
         json_object_set_new(message->copy, "reasoning_content", json_string(other));
+    }
+    json_t *reasoning = json_object_get(message->copy, "reasoning_content");
+    bool calls = json_array_size(json_object_get(message->copy, "tool_calls")) > 0;
+    if (json_is_string(reasoning) && calls &&
+        json_string_length(json_object_get(message->copy, "content")) == 0) {
+        json_object_set(message->copy, "thinking", reasoning);
     }
 }
 

@@ -140,6 +140,10 @@ static void reasoning_has_one_name(void **state)
     expect("[{\"role\":\"assistant\",\"content\":\"a\",\"reasoning\":\"b\"}]",
            "[{\"content\":\"a\",\"reasoning\":\"b\",\"reasoning_content\":\"b\","
            "\"role\":\"assistant\"}]");
+    expect(
+        "[{\"role\":\"assistant\",\"reasoning_content\":\"b\",\"tool_calls\":[" CALL("1") "]}]",
+        "[{\"content\":null,\"reasoning_content\":\"b\",\"role\":\"assistant\",\"thinking\":\"b\","
+        "\"tool_calls\":[{\"function\":{\"arguments\":{\"a\":1},\"name\":\"f\"},\"id\":\"1\"}]}]");
     expect_refused("[{\"role\":\"assistant\",\"content\":\"a\",\"reasoning_content\":5}]",
                    "messages[0].reasoning_content");
 }

@@ -2,6 +2,7 @@
  * demanded call is begun. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/test.h"
 
+#include "configs/config.h"
 #include "server/chat_style.h"
 #include "server/output/output_parser.h"
 #include "tests/support/small_vocab.h"
@@ -109,6 +110,43 @@ static void a_setting_wins_over_the_template(void **state)
     assert_string_equal(output_family_thinking_name(&family), "think");
     assert_false(output_family_has_calls(&family));
     assert_true(output_family_is_needed(&family, false));
+}
+
+static char *no_variable(const char *name)
+{
+    (void)name;
+    return NULL;
+}
+
+/* Every word that the settings take is a row of the tables. */
+static void expect_setting(const char *flag, const char *word, bool of_calls)
+{
+    char program[] = "sluiced";
+    char *arguments[] = {program, (char *)(uintptr_t)flag, (char *)(uintptr_t)word};
+    struct config config;
+    struct error error = {0};
+    assert_int_equal(config_load(&config, 3, arguments, no_variable, &error), OK);
+    struct output_family family;
+    choose(&family, config.tool_parser, of_calls ? "none" : config.reasoning_parser, "");
+    assert_string_equal(
+        of_calls ? output_family_format_name(&family) : output_family_thinking_name(&family), word);
+    config_release(&config);
+}
+
+static void settings_and_tables_have_the_same_names(void **state)
+{
+    (void)state;
+    static const char *const formats[] = {"none",    "hermes",   "qwen3_coder", "llama3",
+                                          "mistral", "deepseek", "harmony",     "glm45",
+                                          "kimi_k2", "seed_oss"};
+    static const char *const thinkings[] = {"none",    "think",    "mistral",
+                                            "harmony", "seed_oss", "cohere"};
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        expect_setting("--tool-parser", formats[i], true);
+    }
+    for (size_t i = 0; i < sizeof thinkings / sizeof thinkings[0]; i++) {
+        expect_setting("--reasoning-parser", thinkings[i], false);
+    }
 }
 
 static void channels_need_their_own_format(void **state)
@@ -226,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(published_templates_are_recognised),
         cmocka_unit_test(a_setting_wins_over_the_template),
+        cmocka_unit_test(settings_and_tables_have_the_same_names),
         cmocka_unit_test(channels_need_their_own_format),
         cmocka_unit_test(the_end_of_the_prompt_says_whether_reasoning_is_open),
         cmocka_unit_test(a_demanded_call_is_begun_in_every_format),
