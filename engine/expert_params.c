@@ -58,25 +58,28 @@ static enum status read_experts(const struct params_reader *reader, struct model
 static enum status read_routing(const struct params_reader *reader, struct model_params *params,
                                 struct error *err)
 {
-    static const struct {
-        const char *suffix;
-        uint32_t max;
-    } rows[] = {
-        {"expert_gating_func", 1}, /* 1: softmax */
-        {"expert_group_count", 1},
-        {"expert_group_used_count", 1},
-    };
-    enum status status = OK;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0] && status == OK; i++) {
+    static const char *const groups[] = {"expert_group_count", "expert_group_used_count"};
+    /* 1: the softmax over all experts; 3: over those chosen, which is the first, normalised. */
+    bool normalize = reader->family->expert_normalize;
+    uint32_t gating_max = normalize ? 3 : 1;
+    uint32_t gating = 1;
+    enum status status =
+        params_reader_u32(reader, "expert_gating_func", false, 0, gating_max, &gating, err);
+    if (status == OK && gating == 2) {
+        return error_set(err, ERR_UNSUPPORTED, "%s: %s.expert_gating_func is 2; must be 1 or 3",
+                         reader->file->path, reader->family->architecture);
+    }
+    for (size_t i = 0; i < sizeof groups / sizeof groups[0] && status == OK; i++) {
         uint32_t ignored = 0;
-        status = params_reader_u32(reader, rows[i].suffix, false, 0, rows[i].max, &ignored, err);
+        status = params_reader_u32(reader, groups[i], false, 0, 1, &ignored, err);
     }
     float scale = 1.0f;
     if (status == OK) {
         status = params_reader_f32(reader, "expert_weights_scale", 1.0f, 1.0f, &scale, err);
     }
     params->experts_apart = gguf_find_tensor(reader->file, "blk.0.ffn_gate.0.weight") != NULL;
-    params->expert_normalize = reader->family->expert_normalize;
+    params->expert_normalize = normalize;
+    params->expert_bias = reader->family->expert_bias;
     return status == OK
                ? params_reader_bool(reader, "expert_weights_norm", &params->expert_normalize, err)
                : status;

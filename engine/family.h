@@ -27,6 +27,7 @@ enum qk_norm {
     QK_NORM_NONE,
     QK_NORM_HEAD, /* each head of q and k by itself, with one weight for all */
     QK_NORM_ROW,  /* all heads of a row together */
+    QK_NORM_EACH, /* each head by itself, with a weight of its own */
 };
 
 enum ffn_kind {
@@ -71,6 +72,11 @@ struct family {
     bool logit_divided;     /* logit_scale divides */
     bool expert_normalize;  /* the weights of those used are scaled to sum 1 */
     bool expert_whole;      /* feed_forward_length is that of each expert, not of all used */
+    bool expert_bias;       /* the router and the experts have biases */
+    bool qk_norm_each;      /* a model may have QK_NORM_EACH: its tensors tell */
+    bool sinks;             /* each head's softmax has one more logit */
+    bool post_named_norm;   /* ffn_norm is named post_attention_norm */
+    bool yarn_exact;        /* YaRN's ramp begins and ends between whole pairs */
     bool shared_expert;     /* beside them one that all rows use, through a sigmoid */
 };
 

@@ -37,7 +37,7 @@ static void run_qkv(struct forward *f, const struct model_layer *layer, const fl
     forward_ops_matmul(f, f->k, in, &layer->k, &layer->k_bias, NULL, row_count);
     forward_ops_matmul(f, f->v, in, &layer->v, &layer->v_bias, NULL, row_count);
     if (params->qk_norm != QK_NORM_NONE) {
-        bool by_head = params->qk_norm == QK_NORM_HEAD;
+        bool by_head = params->qk_norm != QK_NORM_ROW;
         uint32_t q_rows = by_head ? row_count * params->head_count : row_count;
         uint32_t k_rows = by_head ? row_count * params->kv_head_count : row_count;
         const struct tensor no_bias = {.data = NULL};
@@ -76,6 +76,7 @@ static void run_attention(struct forward *f, const struct batch *batch, uint32_t
                                      .scale = params->attention_scale,
                                      .window = layer->window,
                                      .softcap = params->attention_softcap,
+                                     .sinks = layer->attention_sinks.data,
                                  });
     forward_ops_matmul(f, branch.out, f->attended, &layer->attention_output,
                        &layer->attention_output_bias, branch.residual, rows);
@@ -115,13 +116,14 @@ static void run_ffn_inner(struct forward *f, const struct model_layer *layer, co
 }
 
 static void run_experts_matmul(struct forward *f, float *out, const float *in,
-                               const struct tensor *weights)
+                               const struct tensor *weights, const struct tensor *bias)
 {
     f->be->ops->experts_matmul(f->be, &(struct experts_matmul_args){
                                           .out = out,
                                           .in = in,
                                           .weights = weights,
                                           .routes = &f->routes,
+                                          .bias = bias->data,
                                       });
 }
 
@@ -131,7 +133,8 @@ static void run_routed(struct forward *f, const struct model_layer *layer, const
     const struct expert_routes *routes = &f->routes;
     const struct model_params *params = &f->model->params;
     const struct backend_ops *ops = f->be->ops;
-    forward_ops_matmul(f, f->scores, in, &layer->router, NULL, NULL, routes->row_count);
+    forward_ops_matmul(f, f->scores, in, &layer->router, &layer->router_bias, NULL,
+                       routes->row_count);
     ops->experts_route(f->be, &(struct experts_route_args){
                                   .routes = routes,
                                   .scores = f->scores,
@@ -143,10 +146,10 @@ static void run_routed(struct forward *f, const struct model_layer *layer, const
                                    .routes = routes,
                                    .dim = params->dim,
                                });
-    run_experts_matmul(f, f->gate, f->routed, layer->expert_gate);
-    run_experts_matmul(f, f->up, f->routed, layer->expert_up);
+    run_experts_matmul(f, f->gate, f->routed, layer->expert_gate, &layer->expert_gate_bias);
+    run_experts_matmul(f, f->up, f->routed, layer->expert_up, &layer->expert_up_bias);
     run_activation(f, routes->row_count * routes->used_count, params->expert_ffn_dim);
-    run_experts_matmul(f, f->routed, f->gate, layer->expert_down);
+    run_experts_matmul(f, f->routed, f->gate, layer->expert_down, &layer->expert_down_bias);
 }
 
 /* shared = what the expert of all rows makes of in; shared_share = how much of it counts. */

@@ -13,6 +13,7 @@ void forward_ops_norm(struct forward *f, float *out, const float *in, const stru
                                          .in = in,
                                          .weight = weight->data,
                                          .bias = bias->data,
+                                         .weight_rows = (uint32_t)tensor_row_count(weight),
                                          .row_count = row_count,
                                          .dim = dim,
                                          .epsilon = epsilon,

@@ -21,7 +21,12 @@ static enum status read_norms(const struct params_reader *reader, struct model_p
     params->norm_place = family->norm_place;
     params->norm_bias = family->norm_bias;
     params->qk_norm = family->qk_norm;
+    if (family->qk_norm_each &&
+        gguf_find_tensor(reader->file, "blk.0.attn_q_norm.weight") != NULL) {
+        params->qk_norm = QK_NORM_EACH;
+    }
     params->second_norm = family->second_norm;
+    params->post_named_norm = family->post_named_norm;
     const char *suffix = family->norm == NORM_LAYER ? "attention.layer_norm_epsilon"
                                                     : "attention.layer_norm_rms_epsilon";
     char key[PARAMS_KEY_BYTES];
@@ -161,6 +166,7 @@ enum status layer_params_read(const struct params_reader *reader, struct model_p
     params->activation = reader->family->activation;
     params->qkv_bias = reader->family->qkv_bias;
     params->qkv_fused = gguf_find_tensor(reader->file, "blk.0.attn_qkv.weight") != NULL;
+    params->sinks = reader->family->sinks;
     params->learned_positions = reader->family->learned_positions;
     for (size_t i = 0; i < sizeof steps / sizeof steps[0] && status == OK; i++) {
         status = steps[i](reader, params, err);

@@ -51,6 +51,8 @@ struct model_params {
     bool parallel;          /* attention and ffn read the same residual stream */
     bool shared_norm;       /* when parallel: and one norm of it */
     bool second_norm;       /* a layer may have attention_norm_2 */
+    bool post_named_norm;   /* a layer's ffn_norm is stored as post_attention_norm */
+    bool sinks;             /* layers have attention_sinks */
     bool learned_positions; /* instead of rotary ones */
     float embedding_scale;
     float residual_scale;    /* of what attention and ffn add */
@@ -73,6 +75,7 @@ struct model_params {
     float yarn_extrapolation;      /* weight of the ramp: 1 = YaRN, 0 = plain interpolation */
     float yarn_beta_fast;          /* turns in the original context: more are left unscaled ... */
     float yarn_beta_slow;          /* ... and fewer are fully interpolated */
+    bool yarn_exact;               /* the ramp's ends are not rounded to whole pairs */
     float yarn_log_multiplier;     /* divides the magnitude (mscale_all_dim); 0 = 1 */
     bool qkv_bias;                 /* the family demands biases; others may have them */
     bool qkv_fused;                /* one tensor: rows of q, then of k, then of v */
@@ -80,6 +83,7 @@ struct model_params {
     enum ffn_kind ffn;
     enum activation activation;
     bool expert_normalize; /* the weights of a row's experts are scaled to sum 1 */
+    bool expert_bias;      /* of the router and of each expert's products */
     bool experts_apart;    /* a tensor for each expert, as early files have it */
 };
 
@@ -98,8 +102,9 @@ struct model_layer {
     struct tensor q_bias;              /* [head_count * head_dim] f32 */
     struct tensor k_bias;
     struct tensor v_bias;
-    struct tensor q_norm;           /* [head_dim] or [head_count * head_dim] f32 */
-    struct tensor k_norm;           /* [head_dim] or [kv_head_count * head_dim] f32 */
+    struct tensor q_norm;           /* f32: of a head, of all, or one each: enum qk_norm */
+    struct tensor k_norm;           /* alike */
+    struct tensor attention_sinks;  /* [head_count] f32 */
     struct tensor attention_output; /* [dim, head_count * head_dim] */
     struct tensor attention_output_bias;
     struct tensor ffn_norm; /* [dim] f32 */
@@ -113,14 +118,18 @@ struct model_layer {
     struct tensor ffn_down_bias; /* [dim] */
 
     /* In a mixture of experts, instead of the ffn. The shared one only where shared_ffn_dim > 0. */
-    struct tensor router;       /* [expert_count, dim] */
-    struct tensor *expert_gate; /* [expert_count] tensors [expert_ffn_dim, dim] */
-    struct tensor *expert_up;   /* the same shapes */
-    struct tensor *expert_down; /* [expert_count] tensors [dim, expert_ffn_dim] */
-    struct tensor shared_gate;  /* [shared_ffn_dim, dim] */
-    struct tensor shared_up;    /* [shared_ffn_dim, dim] */
-    struct tensor shared_down;  /* [dim, shared_ffn_dim] */
-    struct tensor shared_share; /* [1, dim]: how much of the shared expert a row takes */
+    struct tensor router;           /* [expert_count, dim] */
+    struct tensor router_bias;      /* [expert_count] f32, or absent; so the next three */
+    struct tensor expert_gate_bias; /* [expert_count, expert_ffn_dim] f32 */
+    struct tensor expert_up_bias;   /* the same shape */
+    struct tensor expert_down_bias; /* [expert_count, dim] f32 */
+    struct tensor *expert_gate;     /* [expert_count] tensors [expert_ffn_dim, dim] */
+    struct tensor *expert_up;       /* the same shapes */
+    struct tensor *expert_down;     /* [expert_count] tensors [dim, expert_ffn_dim] */
+    struct tensor shared_gate;      /* [shared_ffn_dim, dim] */
+    struct tensor shared_up;        /* [shared_ffn_dim, dim] */
+    struct tensor shared_down;      /* [dim, shared_ffn_dim] */
+    struct tensor shared_share;     /* [1, dim]: how much of the shared expert a row takes */
 };
 
 struct model {

@@ -105,6 +105,7 @@ static enum status read_yarn(const struct params_reader *reader, struct model_pa
         {"rope.scaling.yarn_beta_slow", yarn_turns_max, &params->yarn_beta_slow},
         {"rope.scaling.yarn_log_multiplier", rope_factor_max, &params->yarn_log_multiplier},
     };
+    params->yarn_exact = reader->family->yarn_exact;
     params->yarn_extrapolation = 1.0f;
     params->yarn_beta_fast = 32.0f;
     params->yarn_beta_slow = 1.0f;
@@ -262,8 +263,12 @@ static double yarn_pair_of_turns(const struct model_params *params, double turns
 /* Share of the unscaled frequency that each pair keeps: 1 for the fast ones, 0 for the slow. */
 static double yarn_ramp(const struct model_params *params, uint32_t pair)
 {
-    double low = floor(yarn_pair_of_turns(params, (double)params->yarn_beta_fast));
-    double high = ceil(yarn_pair_of_turns(params, (double)params->yarn_beta_slow));
+    double low = yarn_pair_of_turns(params, (double)params->yarn_beta_fast);
+    double high = yarn_pair_of_turns(params, (double)params->yarn_beta_slow);
+    if (!params->yarn_exact) {
+        low = floor(low);
+        high = ceil(high);
+    }
     low = fmax(low, 0.0);
     high = fmin(high, params->rotary_dim - 1.0);
     double along = (pair - low) / fmax(high - low, 0.001);

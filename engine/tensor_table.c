@@ -54,10 +54,14 @@ const struct tensor_row tensor_table_layer[] = {
               {IN_LAYER(k_bias), EXTENT_KV}, {IN_LAYER(v_bias), EXTENT_KV}),
     LAYER_ROW("attn_q_norm.weight", q_norm, WITH_QK_NORM, NONE, Q_NORM),
     LAYER_ROW("attn_k_norm.weight", k_norm, WITH_QK_NORM, NONE, K_NORM),
+    LAYER_ROW("attn_q_norm.weight", q_norm, WITH_QK_NORM_EACH, HEADS, HEAD),
+    LAYER_ROW("attn_k_norm.weight", k_norm, WITH_QK_NORM_EACH, KV_HEADS, HEAD),
+    LAYER_ROW("attn_sinks.weight", attention_sinks, WITH_SINKS, NONE, HEADS),
     LAYER_ROW("attn_output.weight", attention_output, REQUIRED, DIM, Q),
     LAYER_ROW("attn_output.bias", attention_output_bias, OPTIONAL, NONE, DIM),
     LAYER_ROW("post_attention_norm.weight", attention_post_norm, NORM_AFTER, NONE, DIM),
     LAYER_ROW("ffn_norm.weight", ffn_norm, FFN_NORM, NONE, DIM),
+    LAYER_ROW("post_attention_norm.weight", ffn_norm, FFN_NORM_POST_NAMED, NONE, DIM),
     LAYER_ROW("ffn_norm.bias", ffn_norm_bias, FFN_NORM_BIAS, NONE, DIM),
     LAYER_ROW("ffn_gate.weight", ffn_gate, DENSE_GATE, FFN, DIM),
     LAYER_ROW("ffn_up.weight", ffn_up, DENSE_UP, FFN, DIM),
@@ -71,6 +75,10 @@ const struct tensor_row tensor_table_layer[] = {
     LAYER_ROW("ffn_down.bias", ffn_down_bias, DENSE_OPTIONAL, NONE, DIM),
     LAYER_ROW("post_ffw_norm.weight", ffn_post_norm, NORM_AFTER, NONE, DIM),
     LAYER_ROW("ffn_gate_inp.weight", router, WITH_EXPERTS, EXPERTS, DIM),
+    LAYER_ROW("ffn_gate_inp.bias", router_bias, WITH_EXPERT_BIAS, NONE, EXPERTS),
+    LAYER_ROW("ffn_gate_exps.bias", expert_gate_bias, WITH_EXPERT_BIAS, EXPERTS, EXPERT_FFN),
+    LAYER_ROW("ffn_up_exps.bias", expert_up_bias, WITH_EXPERT_BIAS, EXPERTS, EXPERT_FFN),
+    LAYER_ROW("ffn_down_exps.bias", expert_down_bias, WITH_EXPERT_BIAS, EXPERTS, DIM),
     EXPERT_ROW("ffn_gate_exps.weight", "ffn_gate", expert_gate, EXPERT_FFN, DIM),
     EXPERT_ROW("ffn_up_exps.weight", "ffn_up", expert_up, EXPERT_FFN, DIM),
     EXPERT_ROW("ffn_down_exps.weight", "ffn_down", expert_down, DIM, EXPERT_FFN),
@@ -92,6 +100,9 @@ void tensor_table_extents(const struct model_params *params, uint64_t extents[EX
     extents[EXTENT_DIM] = params->dim;
     extents[EXTENT_Q] = q;
     extents[EXTENT_KV] = kv;
+    extents[EXTENT_HEADS] = params->head_count;
+    extents[EXTENT_KV_HEADS] = params->kv_head_count;
+    extents[EXTENT_HEAD] = params->head_dim;
     extents[EXTENT_QKV] = q + 2 * kv;
     extents[EXTENT_Q_NORM] = by_head ? params->head_dim : q;
     extents[EXTENT_K_NORM] = by_head ? params->head_dim : kv;
@@ -120,13 +131,17 @@ static bool norm_is_known(enum presence presence, const struct model_params *par
     case NORM_AFTER:
         return params->norm_place != NORMS_BEFORE;
     case FFN_NORM:
-        return own_ffn_norm;
+        return own_ffn_norm && !params->post_named_norm;
+    case FFN_NORM_POST_NAMED:
+        return params->post_named_norm;
     case FFN_NORM_BIAS:
         return own_ffn_norm && params->norm_bias;
     case OUTPUT_NORM_BIAS:
         return params->norm_bias;
+    case WITH_QK_NORM_EACH:
+        return params->qk_norm == QK_NORM_EACH;
     default:
-        return params->qk_norm != QK_NORM_NONE;
+        return params->qk_norm == QK_NORM_HEAD || params->qk_norm == QK_NORM_ROW;
     }
 }
 
@@ -146,11 +161,19 @@ static bool ffn_is_known(enum presence presence, const struct model_params *para
     case DENSE_UP:
     case DENSE_UP_OPTIONAL:
         return dense && params->ffn != FFN_GATED_FUSED;
+    case WITH_EXPERT_BIAS:
+        return params->expert_bias;
     case WITH_SHARED_EXPERT:
         return params->shared_ffn_dim > 0;
     default:
         return !dense;
     }
+}
+
+bool tensor_table_plain(const struct tensor_row *row)
+{
+    return row->rows == EXTENT_NONE || row->presence == WITH_EXPERT_BIAS ||
+           row->presence == WITH_QK_NORM_EACH;
 }
 
 bool tensor_table_known(const struct tensor_row *row, const struct model_params *params)
@@ -166,10 +189,14 @@ bool tensor_table_known(const struct tensor_row *row, const struct model_params 
     case NORM_SECOND:
     case NORM_AFTER:
     case FFN_NORM:
+    case FFN_NORM_POST_NAMED:
     case FFN_NORM_BIAS:
     case OUTPUT_NORM_BIAS:
     case WITH_QK_NORM:
+    case WITH_QK_NORM_EACH:
         return norm_is_known(row->presence, params);
+    case WITH_SINKS:
+        return params->sinks;
     case QKV_APART:
     case QKV_APART_BIAS:
         return !params->qkv_fused;

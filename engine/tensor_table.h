@@ -16,6 +16,9 @@ enum extent {
     EXTENT_DIM,
     EXTENT_Q,
     EXTENT_KV,
+    EXTENT_HEADS,
+    EXTENT_KV_HEADS,
+    EXTENT_HEAD,   /* values of one */
     EXTENT_QKV,    /* rows of q, k and v */
     EXTENT_Q_NORM, /* a head, or all */
     EXTENT_K_NORM,
@@ -41,6 +44,7 @@ enum presence {
     NORM_SECOND,      /* optional where the family may have it */
     NORM_AFTER,
     FFN_NORM,
+    FFN_NORM_POST_NAMED,
     FFN_NORM_BIAS,
     OUTPUT_NORM_BIAS,
     QKV_APART,
@@ -48,6 +52,7 @@ enum presence {
     QKV_FUSED,
     QKV_FUSED_BIAS, /* likewise */
     WITH_QK_NORM,
+    WITH_QK_NORM_EACH,
     DENSE, /* required where there are no experts */
     DENSE_GATE,
     DENSE_GATE_FUSED,
@@ -56,7 +61,9 @@ enum presence {
     DENSE_GATE_OPTIONAL,
     DENSE_GATE_FUSED_OPTIONAL,
     DENSE_UP_OPTIONAL,
+    WITH_SINKS,
     WITH_EXPERTS,
+    WITH_EXPERT_BIAS,
     PER_EXPERT, /* as WITH_EXPERTS, but rows x values for each: one tensor of three dimensions, or
                    one for each expert. offset is that of the pointer to expert_count matrices */
     WITH_SHARED_EXPERT
@@ -86,6 +93,9 @@ extern const struct tensor_row tensor_table_model[];
 extern const uint32_t tensor_table_model_count;
 extern const struct tensor_row tensor_table_layer[];
 extern const uint32_t tensor_table_layer_count;
+
+/* Is it a norm, bias or factor: f32 for every kernel, however the file stores it? */
+bool tensor_table_plain(const struct tensor_row *row);
 
 /* Does a tensor of this row belong into the model at all? */
 bool tensor_table_known(const struct tensor_row *row, const struct model_params *params);

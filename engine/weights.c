@@ -189,7 +189,7 @@ static enum status check_type(const struct binder *binder, const struct slot *sl
     }
     enum dtype dtype = found->tensor.dtype;
     bool plain = dtype == DTYPE_F32 || dtype == DTYPE_F16 || dtype == DTYPE_BF16;
-    if (slot->row->rows == EXTENT_NONE && !plain) {
+    if (tensor_table_plain(slot->row) && !plain) {
         return error_set(err, ERR_UNSUPPORTED,
                          "%s: tensor %s has type %s; a norm, bias or factor must be f32, f16 or "
                          "bf16",
@@ -277,7 +277,7 @@ static enum status bind_tensor(struct binder *binder, const struct slot *slot, s
     uint64_t value_count = tensor_row_count(&found->tensor) * tensor_row_values(&found->tensor);
     binder->model->parameter_count += value_count;
     binder->model->weight_bytes += found->byte_count;
-    if (slot->row->rows == EXTENT_NONE && found->tensor.dtype != DTYPE_F32) {
+    if (tensor_table_plain(slot->row) && found->tensor.dtype != DTYPE_F32) {
         binder->converted_values += value_count;
     }
     return slot->row->presence == PER_EXPERT ? check_experts_alike(binder, slot, err) : OK;
@@ -286,7 +286,7 @@ static enum status bind_tensor(struct binder *binder, const struct slot *slot, s
 /* Norms and biases are read as f32 by every kernel; they are small, so a copy costs nothing. */
 static void convert_vector(struct binder *binder, struct tensor *vector)
 {
-    uint64_t value_count = tensor_row_values(vector);
+    uint64_t value_count = tensor_row_count(vector) * tensor_row_values(vector);
     float *converted = binder->model->converted + binder->converted_values;
     quant_format_get(vector->dtype)->dequantize(converted, vector->data, value_count);
     binder->converted_values += value_count;
@@ -301,7 +301,7 @@ static enum status place_tensor(struct binder *binder, const struct slot *slot, 
         if (place->data == NULL) {
             return OK;
         }
-        if (slot->row->rows == EXTENT_NONE && place->dtype != DTYPE_F32) {
+        if (tensor_table_plain(slot->row) && place->dtype != DTYPE_F32) {
             convert_vector(binder, place);
         }
         if (slot->row->values == EXTENT_ROTARY_PAIRS) {
@@ -433,7 +433,7 @@ static enum status add_memory(struct binder *binder, const struct slot *slot, st
     (void)err;
     const struct gguf_tensor *found = gguf_find_tensor(binder->file, slot->name);
     struct error ignored;
-    if (found == NULL || !found->supported || slot->row->rows == EXTENT_NONE ||
+    if (found == NULL || !found->supported || tensor_table_plain(slot->row) ||
         check_shape(binder, slot, &found->tensor, &ignored) != OK) {
         return OK;
     }

@@ -66,10 +66,11 @@ struct rmsnorm_args {
 /* out = (in - mean) / sqrt(variance + epsilon) * weight (+ bias), row by row, with the variance of
  * the whole row: the mean square of in - mean. out may be in. */
 struct layernorm_args {
-    float *out;          /* [row_count, dim] f32 */
-    const float *in;     /* [row_count, dim] f32 */
-    const float *weight; /* [dim] f32 */
-    const float *bias;   /* [dim] f32, or NULL */
+    float *out;           /* [row_count, dim] f32 */
+    const float *in;      /* [row_count, dim] f32 */
+    const float *weight;  /* [weight_rows, dim] f32 */
+    const float *bias;    /* [dim] f32, or NULL */
+    uint32_t weight_rows; /* row i has weight row i % weight_rows; 0 = 1. Heads have their own */
     uint32_t row_count;
     uint32_t dim;
     float epsilon;

@@ -338,7 +338,8 @@ static void check_layernorm(enum isa isa, uint32_t dim, bool biased)
     uint64_t random = dim;
     size_t count = (size_t)ROWS * dim;
     float *in = kernel_rig_floats(&random, count);
-    float *weight = kernel_rig_floats(&random, dim);
+    uint32_t weight_rows = biased ? 3 : 1;
+    float *weight = kernel_rig_floats(&random, (size_t)weight_rows * dim);
     float *bias = kernel_rig_floats(&random, dim);
     float *out = kernel_rig_alloc(count * sizeof *out);
     float *single = kernel_rig_alloc(dim * sizeof *single);
@@ -349,6 +350,7 @@ static void check_layernorm(enum isa isa, uint32_t dim, bool biased)
                                   .in = in,
                                   .weight = weight,
                                   .bias = biased ? bias : NULL,
+                                  .weight_rows = weight_rows,
                                   .row_count = ROWS,
                                   .dim = dim,
                                   .epsilon = 1e-2f};
@@ -356,6 +358,7 @@ static void check_layernorm(enum isa isa, uint32_t dim, bool biased)
     be->ops->layernorm(be, &args);
     for (size_t m = 0; m < ROWS; m++) {
         const float *row = in + m * dim;
+        const float *scales = weight + m % weight_rows * dim;
         double mean = 0;
         double squares = 0;
         for (size_t i = 0; i < dim; i++) {
@@ -367,13 +370,15 @@ static void check_layernorm(enum isa isa, uint32_t dim, bool biased)
         double scale = 1 / sqrt(squares / dim + (double)args.epsilon);
         for (size_t i = 0; i < dim; i++) {
             double added = biased ? (double)bias[i] : 0;
-            double expected = ((double)row[i] - mean) * scale * (double)weight[i] + added;
+            double expected = ((double)row[i] - mean) * scale * (double)scales[i] + added;
             double terms = fabs((double)row[i]) + fabs(mean);
-            double magnitude = terms * scale * fabs((double)weight[i]) + fabs(added);
+            double magnitude = terms * scale * fabs((double)scales[i]) + fabs(added);
             kernel_rig_near(expected, out[m * dim + i], magnitude, 4e-6, "layernorm");
         }
         struct layernorm_args alone = args;
         alone.in = row;
+        alone.weight = scales;
+        alone.weight_rows = 0;
         alone.out = single;
         alone.row_count = 1;
         be->ops->layernorm(be, &alone);

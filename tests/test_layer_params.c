@@ -44,10 +44,15 @@ static void windows_alternate_by_the_familys_period(void **state)
         const char *windowed; /* a letter a layer: w has the window, - not */
         const char *rotated;  /* s by the scaled angles, p by plain ones, - not at all */
     } rows[] = {
-        {"llama", "wwww", "ssss"},           {"phi3", "wwww", "ssss"},
-        {"starcoder2", "wwww", "ssss"},      {"gemma2", "w-w-w", "sssss"},
-        {"gemma3", "wwwww-ww", "pppppspp"},  {"olmo2", "www-www-", "pppsppps"},
-        {"smollm3", "--------", "sss-sss-"}, {"gpt2", "--", "--"},
+        {"llama", "wwww", "ssss"},
+        {"phi3", "wwww", "ssss"},
+        {"starcoder2", "wwww", "ssss"},
+        {"gemma2", "w-w-w", "sssss"},
+        {"gemma3", "wwwww-ww", "pppppspp"},
+        {"olmo2", "www-www-", "pppsppps"},
+        {"gpt-oss", "w-w-", "ssss"},
+        {"smollm3", "--------", "sss-sss-"},
+        {"gpt2", "--", "--"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct model_fixture fixture;

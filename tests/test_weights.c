@@ -215,6 +215,10 @@ static void parts_of_another_kind_of_model_are_refused(void **state)
         {"llama", "position_embd.weight"},
         {"qwen2", "output_norm.bias"},
         {"gptneox", "blk.0.attn_norm_2.weight"},
+        {"qwen3moe", "blk.0.ffn_gate_inp.bias"},
+        {"llama", "blk.0.attn_sinks.weight"},
+        {"gpt-oss", "blk.0.ffn_norm.weight"},
+        {"gpt-oss", "blk.0.post_ffw_norm.weight"},
         {"gemma2", "blk.0.attn_q_norm.weight"},
         {"llama", "output.bias"},
     };
@@ -277,7 +281,8 @@ static bool is_required(const char *arch, const char *name)
 {
     bool qkv_bias = strstr(name, "attn_q.bias") || strstr(name, "attn_k.bias") ||
                     strstr(name, "attn_v.bias") || strstr(name, "attn_qkv.bias");
-    bool own = strncmp(arch, "qwen2", 5) == 0 || strcmp(arch, "gpt2") == 0;
+    bool own =
+        strncmp(arch, "qwen2", 5) == 0 || strcmp(arch, "gpt2") == 0 || strcmp(arch, "gpt-oss") == 0;
     bool other_bias = strstr(name, "attn_output.bias") || strstr(name, "ffn_up.bias") ||
                       strstr(name, "ffn_down.bias");
     bool layout = strstr(name, ".attn_norm_2.") != NULL;
@@ -299,6 +304,11 @@ static void every_required_tensor_is_missed_by_name(void **state)
             snprintf(name, sizeof name, "%.*s", (int)fixture.writer.tensors[t].name_bytes,
                      fixture.writer.tensors[t].name);
             gguf_writer_remove_tensor(&fixture.writer, name);
+            if (strcmp(arch, "command-r") == 0 && strcmp(name, "blk.0.attn_q_norm.weight") == 0) {
+                model_fixture_expect_refusal(&fixture, ERR_UNSUPPORTED,
+                                             WORDS("blk.0.attn_k_norm.weight", "nothing"));
+                continue;
+            }
             if (!is_required(arch, name)) {
                 model_fixture_open_valid(&fixture);
                 model_fixture_finish(&fixture);
@@ -407,6 +417,63 @@ static void set_experts_apart(struct model_fixture *fixture, uint32_t expert_cou
         snprintf(name, sizeof name, "blk.%u.ffn_gate_inp.weight", i / 3);
         model_fixture_set_tensor(fixture, name, DTYPE_F32, 2, (uint64_t[]){expert_count, dim});
     }
+}
+
+/* Norms of each head's own, which some models of two families have. */
+static void norms_of_each_head_are_bound_where_they_are(void **state)
+{
+    (void)state;
+    struct model_fixture fixture;
+    model_fixture_start(&fixture, "command-r");
+    model_fixture_open_valid(&fixture);
+    const struct model_layer *layer = &fixture.model.layers[1];
+    assert_int_equal(fixture.model.params.qk_norm, QK_NORM_EACH);
+    assert_int_equal(layer->q_norm.shape[0], fixture.options.head_count);
+    assert_int_equal(layer->k_norm.shape[0], fixture.options.kv_head_count);
+    assert_int_equal(layer->k_norm.shape[1], fixture.options.head_dim);
+    model_fixture_finish(&fixture);
+
+    model_fixture_start(&fixture, "stablelm");
+    model_fixture_open_valid(&fixture);
+    assert_int_equal(fixture.model.params.qk_norm, QK_NORM_NONE);
+    model_fixture_finish(&fixture);
+
+    model_fixture_start(&fixture, "command-r");
+    model_fixture_set_tensor(&fixture, "blk.1.attn_k_norm.weight", DTYPE_F32, 1,
+                             (uint64_t[]){fixture.options.head_dim});
+    model_fixture_expect_refusal(&fixture, ERR_FORMAT,
+                                 WORDS("blk.1.attn_k_norm.weight", "[16]", "[2, 16]"));
+}
+
+/* Biases of experts are matrices, one row an expert, but f32 for every kernel like other biases. */
+static void biases_of_experts_are_converted(void **state)
+{
+    (void)state;
+    struct model_fixture fixture;
+    model_fixture_start(&fixture, "gpt-oss");
+    uint64_t shape[] = {fixture.options.expert_count, fixture.options.dim};
+    uint16_t *halves = calloc(shape[0] * shape[1], sizeof *halves);
+    assert_non_null(halves);
+    halves[shape[0] * shape[1] - 1] = 0x4200;
+    gguf_writer_remove_tensor(&fixture.writer, "blk.1.ffn_down_exps.bias");
+    gguf_writer_add_tensor(&fixture.writer, "blk.1.ffn_down_exps.bias", DTYPE_F16, 2, shape,
+                           halves);
+    model_fixture_open_valid(&fixture);
+    const struct tensor *bias = &fixture.model.layers[1].expert_down_bias;
+    assert_int_equal(bias->dtype, DTYPE_F32);
+    assert_true(((const float *)bias->data)[shape[0] * shape[1] - 1] == 3.0f);
+    model_fixture_finish(&fixture);
+    free(halves);
+
+    model_fixture_start(&fixture, "gpt-oss");
+    model_fixture_set_tensor(
+        &fixture, "blk.0.ffn_up_exps.bias", DTYPE_F32, 2,
+        (uint64_t[]){fixture.options.expert_count + 1, fixture.options.expert_ffn_dim});
+    model_fixture_expect_refusal(&fixture, ERR_FORMAT, WORDS("blk.0.ffn_up_exps.bias", "[7, 48]"));
+    model_fixture_start(&fixture, "gpt-oss");
+    model_fixture_set_tensor(&fixture, "blk.0.ffn_down_exps.bias", DTYPE_Q8_0, 2, shape);
+    model_fixture_expect_refusal(&fixture, ERR_UNSUPPORTED,
+                                 WORDS("blk.0.ffn_down_exps.bias", "q8_0"));
 }
 
 static void experts_may_have_a_tensor_each(void **state)
@@ -692,6 +759,8 @@ int main(void)
         cmocka_unit_test(fused_tensors_are_bound_as_their_rows),
         cmocka_unit_test(a_fused_bias_of_half_precision_is_converted_in_parts),
         cmocka_unit_test(experts_may_have_a_tensor_each),
+        cmocka_unit_test(norms_of_each_head_are_bound_where_they_are),
+        cmocka_unit_test(biases_of_experts_are_converted),
         cmocka_unit_test(memory_is_that_of_the_pieces),
         cmocka_unit_test(a_wrong_shape_is_named_with_both_shapes),
         cmocka_unit_test(a_type_we_cannot_compute_with_is_named),

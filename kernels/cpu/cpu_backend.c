@@ -211,7 +211,9 @@ static void layernorm_rows(void *context, uint32_t item, uint32_t worker)
     const struct layernorm_args *args = loop->args;
     for (uint32_t row = first_row(loop, item); row < end_row(loop, item); row++) {
         size_t base = (size_t)row * args->dim;
-        loop->ops->layernorm(args->out + base, args->in + base, args->weight, args->bias, args->dim,
+        uint32_t weight_row = args->weight_rows > 1 ? row % args->weight_rows : 0;
+        const float *weight = args->weight + (size_t)weight_row * args->dim;
+        loop->ops->layernorm(args->out + base, args->in + base, weight, args->bias, args->dim,
                              args->epsilon);
     }
 }

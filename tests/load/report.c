@@ -16,7 +16,7 @@ enum {
 /* clang-format off */
 static const char style[] =
     "<style>\n"
-    ":root{--back:#fff;--panel:#f6f7f9;--text:#1d2330;--soft:#667085;--rule:#e2e5ea;--one:#2563eb;"
+    ":root{color-scheme:light dark;--back:#fff;--panel:#f6f7f9;--text:#1d2330;--soft:#667085;--rule:#e2e5ea;--one:#2563eb;"
     "--two:#e0792b;--bad:#c0362c;--good:#1a7f4b}\n"
     "@media(prefers-color-scheme:dark){:root{--back:#14171d;--panel:#1d2129;--text:#e6e9ef;"
     "--soft:#98a2b3;--rule:#323844;--one:#6ea0ff;--two:#f2a35e;--bad:#ff8078;--good:#5fd49a}}\n"
@@ -32,12 +32,12 @@ static const char style[] =
     ".tile b{display:block;font-size:21px;font-weight:600;white-space:nowrap;"
     "font-variant-numeric:tabular-nums}\n"
     ".tile span{color:var(--soft);font-size:13px}\n"
-    ".wide{overflow-x:auto}table{border-collapse:collapse;width:100%;"
+    ".wide{overflow-x:auto;margin-bottom:8px}table{border-collapse:collapse;width:100%;"
     "font-variant-numeric:tabular-nums}\n"
     "th,td{padding:5px 10px;text-align:right;border-bottom:1px solid var(--rule);"
     "white-space:nowrap}\n"
     "th{color:var(--soft);font-weight:500;font-size:13px}"
-    "th:first-child,td:first-child{text-align:left}\n"
+    "th:first-child,td:first-child{text-align:left;padding-left:0}\n"
     ".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));"
     "gap:14px}\n"
     "svg{width:100%;height:auto;background:var(--panel);border-radius:8px}\n"
@@ -115,8 +115,8 @@ static void tiles(struct buffer *page, const struct summary *summary,
 {
     buffer_text(page, "<div class=\"tiles\">\n");
     tile(page, "requests done", summary->completed, 0, "");
-    tile(page, "requests per second", summary->request_rate, 2, "");
-    tile(page, "output tokens per second", summary->output_rate, 1, "");
+    tile(page, "requests/s", summary->request_rate, 2, "");
+    tile(page, "output tokens/s", summary->output_rate, 1, "");
     tile(page, "median TTFT", summary->spreads[METRIC_TTFT].p50, 1, " ms");
     tile(page, "p99 TTFT", summary->spreads[METRIC_TTFT].p99, 1, " ms");
     tile(page, "median TPOT", summary->spreads[METRIC_TPOT].p50, 2, " ms");
@@ -290,11 +290,12 @@ static void fill_tokens(struct timeline *timeline, const struct summary *summary
 }
 
 static void draw_series(struct buffer *page, const char *title, const char *y_title,
-                        const struct chart_line *lines, size_t line_count)
+                        const struct chart_line *lines, size_t line_count, double x_max)
 {
     struct chart chart = {.title = title,
                           .x_title = "seconds from the start",
                           .y_title = y_title,
+                          .x_max = x_max,
                           .lines = lines,
                           .line_count = line_count};
     chart_svg(page, &chart);
@@ -302,15 +303,16 @@ static void draw_series(struct buffer *page, const char *title, const char *y_ti
 
 static void draw_all_series(struct buffer *page, const struct timeline *timeline)
 {
+    double x_max = timeline->x[timeline->count - 1]; /* one time axis for all */
     struct chart_line line = {.style = "two",
                               .x = timeline->x,
                               .y = timeline->active,
                               .count = timeline->count,
                               .filled = true};
-    draw_series(page, "Requests under way", "requests", &line, 1);
+    draw_series(page, "Requests under way", "requests", &line, 1, x_max);
     line.style = "one";
     line.y = timeline->tokens;
-    draw_series(page, "Output tokens", "tokens/s", &line, 1);
+    draw_series(page, "Output tokens", "tokens/s", &line, 1, x_max);
     struct chart_line two[] = {line, line};
     two[0].name = "started";
     two[0].y = timeline->started;
@@ -318,12 +320,12 @@ static void draw_all_series(struct buffer *page, const struct timeline *timeline
     two[1].y = timeline->done;
     two[1].style = "two";
     two[0].filled = two[1].filled = false;
-    draw_series(page, "Requests", "requests/s", two, 2);
+    draw_series(page, "Requests", "requests/s", two, 2, x_max);
     line.style = "two";
     line.x = timeline->ttft_x;
     line.y = timeline->ttft;
     line.count = timeline->ttft_count;
-    draw_series(page, "Longest TTFT, by intended start", "ms", &line, 1);
+    draw_series(page, "Longest TTFT, by intended start", "ms", &line, 1, x_max);
 }
 
 static void draw_timeline(struct buffer *page, const struct summary *summary, const struct run *run)

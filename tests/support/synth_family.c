@@ -41,7 +41,9 @@ const struct synth_family synth_family_rows[] = {
     {.arch = "starcoder2",
      .tensors = BIASED_NORMS | SYNTH_QKV_BIASES | SYNTH_OUTPUT_BIASES | SYNTH_NO_GATE,
      .window = WINDOW},
-    {.arch = "command-r", .tensors = LAYER_NORMS | SYNTH_ONE_NORM, .logit_scale = 0.25f},
+    {.arch = "command-r",
+     .tensors = LAYER_NORMS | SYNTH_ONE_NORM | SYNTH_EACH_NORMS,
+     .logit_scale = 0.25f},
     {.arch = "gptneox",
      .tensors =
          BIASED_NORMS | SYNTH_QKV_FUSED | SYNTH_QKV_BIASES | SYNTH_OUTPUT_BIASES | SYNTH_NO_GATE,
@@ -52,6 +54,10 @@ const struct synth_family synth_family_rows[] = {
     {.arch = "falcon",
      .tensors =
          BIASED_NORMS | SYNTH_ONE_NORM | SYNTH_SECOND_NORM | SYNTH_QKV_FUSED | SYNTH_NO_GATE},
+    {.arch = "gpt-oss",
+     .tensors = SYNTH_NORMS | SYNTH_POST_NAMED | SYNTH_QKV_BIASES | SYNTH_OUTPUT_BIASES |
+                SYNTH_SINKS | SYNTH_EXPERTS | SYNTH_EXPERT_BIASES,
+     .window = WINDOW},
 };
 
 const uint32_t synth_family_count = sizeof synth_family_rows / sizeof synth_family_rows[0];

@@ -22,10 +22,14 @@ enum {
     SYNTH_NO_GATE = 1 << 9,    /* no ffn_gate */
     SYNTH_EXPERTS = 1 << 10,   /* instead of the ffn */
     SYNTH_SHARED_EXPERT = 1 << 11,
-    SYNTH_POSITIONS = 1 << 12,    /* position_embd.weight */
-    SYNTH_LAYER_NORM = 1 << 13,   /* the key attention.layer_norm_epsilon */
-    SYNTH_SECOND_NORM = 1 << 14,  /* attn_norm_2 */
-    SYNTH_OUTPUT_BIASES = 1 << 15 /* of attn_output and the ffn */
+    SYNTH_POSITIONS = 1 << 12,     /* position_embd.weight */
+    SYNTH_LAYER_NORM = 1 << 13,    /* the key attention.layer_norm_epsilon */
+    SYNTH_SECOND_NORM = 1 << 14,   /* attn_norm_2 */
+    SYNTH_OUTPUT_BIASES = 1 << 15, /* of attn_output and the ffn */
+    SYNTH_POST_NAMED = 1 << 16,    /* ffn_norm is named post_attention_norm */
+    SYNTH_SINKS = 1 << 17,         /* attn_sinks */
+    SYNTH_EXPERT_BIASES = 1 << 18, /* of router and experts */
+    SYNTH_EACH_NORMS = 1 << 19     /* attn_q_norm and attn_k_norm, one each head */
 };
 
 struct synth_family {

@@ -40,6 +40,9 @@ static bool name_has(const struct gguf_writer_tensor *tensor, const char *part)
 /* Standard deviation of a tensor's values. */
 static float spread_of(const struct synth_options *options, const struct gguf_writer_tensor *tensor)
 {
+    if (name_has(tensor, "attn_sinks")) {
+        return 1.0f;
+    }
     if (name_has(tensor, ".bias")) {
         return name_has(tensor, "norm") ? 0.2f : 0.5f;
     }
@@ -176,6 +179,15 @@ static void add_layer_experts(struct gguf_writer *writer, const struct synth_opt
                 o->dim);
     add_experts(writer, o, layer_tensor(layer, "ffn_down_exps.weight").text, o->dim,
                 o->expert_ffn_dim);
+    if (has(o, SYNTH_EXPERT_BIASES)) {
+        add_vector(writer, o, layer_tensor(layer, "ffn_gate_inp.bias").text, o->expert_count);
+        add_matrix(writer, o, layer_tensor(layer, "ffn_gate_exps.bias").text, DTYPE_F32,
+                   o->expert_count, o->expert_ffn_dim);
+        add_matrix(writer, o, layer_tensor(layer, "ffn_up_exps.bias").text, DTYPE_F32,
+                   o->expert_count, o->expert_ffn_dim);
+        add_matrix(writer, o, layer_tensor(layer, "ffn_down_exps.bias").text, DTYPE_F32,
+                   o->expert_count, o->dim);
+    }
     if (has(o, SYNTH_SHARED_EXPERT)) {
         add_vector(writer, o, layer_tensor(layer, "ffn_gate_inp_shexp.weight").text, o->dim);
         add_matrix(writer, o, layer_tensor(layer, "ffn_gate_shexp.weight").text, o->dtype,
@@ -203,7 +215,9 @@ static void add_parts(struct gguf_writer *writer, const struct synth_options *o,
         if (parts[i].present && parts[i].rows == 0) {
             add_vector(writer, o, name.text, parts[i].values);
         } else if (parts[i].present) {
-            add_matrix(writer, o, name.text, o->dtype, parts[i].rows, parts[i].values);
+            bool norm = strstr(parts[i].name, "norm") != NULL;
+            add_matrix(writer, o, name.text, norm ? DTYPE_F32 : o->dtype, parts[i].rows,
+                       parts[i].values);
         }
     }
 }
@@ -226,6 +240,8 @@ static void add_layer_norms(struct gguf_writer *writer, const struct synth_optio
 {
     bool norms = has(o, SYNTH_NORMS);
     bool ffn_norm = norms && !has(o, SYNTH_ONE_NORM);
+    const char *ffn_norm_name =
+        has(o, SYNTH_POST_NAMED) ? "post_attention_norm.weight" : "ffn_norm.weight";
     bool biases = has(o, SYNTH_NORM_BIASES);
     bool second = has(o, SYNTH_SECOND_NORM);
     bool post = has(o, SYNTH_POST_NORMS);
@@ -234,7 +250,7 @@ static void add_layer_norms(struct gguf_writer *writer, const struct synth_optio
         {"attn_norm.bias", 0, o->dim, norms && biases},
         {"attn_norm_2.weight", 0, o->dim, second},
         {"attn_norm_2.bias", 0, o->dim, second && biases},
-        {"ffn_norm.weight", 0, o->dim, ffn_norm},
+        {ffn_norm_name, 0, o->dim, ffn_norm},
         {"ffn_norm.bias", 0, o->dim, ffn_norm && biases},
         {"post_attention_norm.weight", 0, o->dim, post},
         {"post_ffw_norm.weight", 0, o->dim, post},
@@ -249,6 +265,7 @@ static void add_layer_attention(struct gguf_writer *writer, const struct synth_o
     uint64_t kv_dim = (uint64_t)o->kv_head_count * o->head_dim;
     bool by_row = has(o, SYNTH_ROW_NORMS);
     bool qk_norms = by_row || has(o, SYNTH_HEAD_NORMS);
+    bool each_norms = has(o, SYNTH_EACH_NORMS);
     bool fused = has(o, SYNTH_QKV_FUSED);
     bool biases = has(o, SYNTH_QKV_BIASES);
     const struct part parts[] = {
@@ -262,6 +279,9 @@ static void add_layer_attention(struct gguf_writer *writer, const struct synth_o
         {"attn_qkv.bias", 0, q_dim + 2 * kv_dim, fused && biases},
         {"attn_q_norm.weight", 0, by_row ? q_dim : o->head_dim, qk_norms},
         {"attn_k_norm.weight", 0, by_row ? kv_dim : o->head_dim, qk_norms},
+        {"attn_q_norm.weight", o->head_count, o->head_dim, each_norms},
+        {"attn_k_norm.weight", o->kv_head_count, o->head_dim, each_norms},
+        {"attn_sinks.weight", 0, o->head_count, has(o, SYNTH_SINKS)},
         {"attn_output.weight", o->dim, q_dim, true},
         {"attn_output.bias", 0, o->dim, has(o, SYNTH_OUTPUT_BIASES)},
     };

@@ -102,24 +102,70 @@ def ask_for(story, rare, rng):
     return rng.choice(ASK_ANY), story
 
 
+def with_article(words):
+    return ("an " if words[0] in "aeiou" else "a ") + words
+
+
+def hero_of(story, rng):
+    """"a little fox", "a fox named Rusty": what a story of the grammar is about."""
+    hero = story.hero
+    about = with_article(hero.title if rng.random() < 0.25 else hero.kind)
+    if hero.name and rng.random() < 0.5:
+        about += " named " + hero.name
+    return about
+
+
+def ask_for_told(story, rng):
+    """(what somebody could have asked, a story of story_grammar as the answer)"""
+    kind = rng.random()
+    if kind < 0.38:
+        return rng.choice(ASK_ABOUT).format(hero_of(story, rng)), story.text
+    if kind < 0.65 and story.abouts:
+        return rng.choice(ASK_ABOUT).format(rng.choice(story.abouts)), story.text
+    if kind < 0.75 and story.nouns:
+        about = hero_of(story, rng) + " and " + with_article(rng.choice(story.nouns))
+        return rng.choice(ASK_ABOUT).format(about), story.text
+    if kind < 0.83 and len(story.words) >= 3:
+        chosen = rng.sample(story.words, rng.choice((2, 3)))
+        return rng.choice(ASK_WORDS).format(", ".join(chosen[:-1]) + " and " + chosen[-1]), story.text
+    if kind < 0.90:
+        sentences = re.split(r"(?<=[.!?]) ", story.text, maxsplit=2)
+        if len(sentences) == 3:
+            return rng.choice(ASK_ON).format(" ".join(sentences[:2])), sentences[2]
+    return rng.choice(ASK_ANY), story.text
+
+
 def small_talk(rng):
     questions, answers = rng.choice(SMALL_TALK)
     return turn("user", rng.choice(questions)) + turn("assistant", rng.choice(answers))
+
+
+def dialogues(question, answer, rng, stories_only):
+    """A request and its answer, often with small talk around it, sometimes some on its own."""
+    document = turn("system", rng.choice(SYSTEM)) if rng.random() < 0.3 else ""
+    if not stories_only and rng.random() < 0.3:
+        document += small_talk(rng)
+    document += turn("user", question)
+    document += turn("assistant", rng.choice(OPENINGS) + answer)
+    if not stories_only and rng.random() < 0.3:
+        document += small_talk(rng)
+    documents = [document]
+    if not stories_only and rng.random() < 0.4:
+        documents.append("".join(small_talk(rng) for _ in range(rng.choice((1, 1, 2)))))
+    return documents
 
 
 def make(stories, rename, rng, stories_only=False):
     rare = rare_words(stories)
     documents = []
     for story in stories * (1 if stories_only else 3):
-        question, answer = ask_for(rename(story), rare, rng)
-        document = turn("system", rng.choice(SYSTEM)) if rng.random() < 0.3 else ""
-        if not stories_only and rng.random() < 0.3:
-            document += small_talk(rng)
-        document += turn("user", question)
-        document += turn("assistant", rng.choice(OPENINGS) + answer)
-        if not stories_only and rng.random() < 0.3:
-            document += small_talk(rng)
-        documents.append(document)
-        if not stories_only and rng.random() < 0.4:
-            documents.append("".join(small_talk(rng) for _ in range(rng.choice((1, 1, 2)))))
+        documents += dialogues(*ask_for(rename(story), rare, rng), rng, stories_only)
+    return documents
+
+
+def make_asked(stories, rng, stories_only=False):
+    """Chats of story_grammar's stories."""
+    documents = []
+    for story in stories:
+        documents += dialogues(*ask_for_told(story, rng), rng, stories_only)
     return documents

@@ -1,8 +1,10 @@
-"""The demo models' training text: cleaned documents by source, and endless token streams of them.
+"""The demo models' training text: cleaned documents by source.
 
 Sources, all in SLUICE_DATA/corpora: TinyStories (two pieces), CC-BY storybooks, public-domain
 children's books; `chat` is made of the first by chat_data. The last documents of each source are
-held out and never trained on. PROVENANCE.md beside the models names every origin.
+held out and never trained on. `grammar` is told by story_grammar, `asked` is more of it as answers;
+held out are stories of another seed, and as `new plots` those of plots that nothing is trained on.
+PROVENANCE.md beside the models names every origin.
 SPDX-License-Identifier: Apache-2.0"""
 import json
 import lzma
@@ -12,15 +14,15 @@ import random
 import re
 
 import chat_data
+import story_grammar
+from story_cast import BOYS, GIRLS
 
 DATA = pathlib.Path(os.environ.get("SLUICE_DATA", "../shared/data")) / "corpora"
 HELD_OUT_SHARE = 0.03
 NAME_DRAWS = 6  # how often each little story is retold with other names
+TOLD_COUNT, ASKED_COUNT, TOLD_HELD_COUNT = 14000, 10000, 120
+TOLD_SEED, ASKED_SEED, TOLD_HELD_SEED = 101, 202, 303
 
-GIRLS = ("Lily Lucy Mia Sara Anna Amy Sue Jane Sally Molly Emma Ella Daisy Rose Mary Lola Kitty "
-         "Jenny Ellie Sophie Grace Ruby Nora Clara Zoe Betty Polly Katie Maya Ava").split()
-BOYS = ("Tim Tom Ben Max Jack Sam Bob Billy Timmy Tommy Joe John Peter Leo Jim Mark Fred Danny "
-        "Henry Bobby Johnny Jimmy Sammy Harry Oscar Toby Charlie Alex Luke Finn").split()
 NAMES = re.compile(r"\b(" + "|".join(GIRLS + BOYS) + r")\b")
 
 ASCII_SIGNS = {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2026": "...",
@@ -90,14 +92,32 @@ def split(documents):
     return documents[:-held], documents[-held:]
 
 
+def told(count, seed, new_plots=False):
+    return [story.text for story in story_grammar.stories(count, seed, new_plots)]
+
+
+def asked(count, seed, stories_only=False):
+    """Stories of the grammar as answers to what somebody could have asked."""
+    rng = random.Random(seed)
+    return chat_data.make_asked(story_grammar.stories(count, seed), rng, stories_only)
+
+
+def load_told():
+    """The sources that only stage 2 learns from; `new plots` is only measured."""
+    return {"grammar": (told(TOLD_COUNT, TOLD_SEED), told(TOLD_HELD_COUNT, TOLD_HELD_SEED)),
+            "asked": (asked(ASKED_COUNT, ASKED_SEED),
+                      asked(TOLD_HELD_COUNT, TOLD_HELD_SEED + 1, stories_only=True)),
+            "new plots": ([], told(TOLD_HELD_COUNT, TOLD_HELD_SEED + 2, new_plots=True))}
+
+
 def load(seed=1):
     """{source: (training documents, held-out documents)}; a chat document is already marked up."""
     rng = random.Random(seed)
     tiny, tiny_held = split(tiny_stories())
-    told, told_held = split(storybooks())
+    drawn, drawn_held = split(storybooks())
     read, read_held = split(books())
     retold = tiny + [rename(story, rng) for _ in range(NAME_DRAWS) for story in tiny]
     chat = chat_data.make(tiny, lambda story: rename(story, rng), rng)
     chat_held = chat_data.make(tiny_held, lambda story: story, rng, stories_only=True)
-    return {"tiny": (retold, tiny_held), "storybooks": (told, told_held),
-            "books": (read, read_held), "chat": (chat, chat_held)}
+    return {"tiny": (retold, tiny_held), "storybooks": (drawn, drawn_held),
+            "books": (read, read_held), "chat": (chat, chat_held)} | load_told()

@@ -20,12 +20,12 @@ import model as models
 import train
 import vocabulary
 
-POSITIONS, ROWS_MAX = 512, 24
+POSITIONS, ROWS_MAX = 512, 12
 SAMPLES = ("Once upon a time", "One day, a little girl named", "The old dog", "There was a boy who",
            "In a big forest, there lived a", "It was raining and",
            "Tell me a story about a cat.", "Write a short story about a boy named Tom.",
            "Can you tell me a story about a bird and a tree?", "Who are you?")
-SAMPLE_TOKENS, SAMPLE_TEMPERATURE = 220, 0.5
+SAMPLE_TOKENS, SAMPLE_TEMPERATURE = 300, 0.5
 
 
 def rows_of(documents):
@@ -54,13 +54,19 @@ def perplexities(decoders, held):
     return table(["model"] + list(held), lines)
 
 
+@torch.no_grad()
 def exits(target, held):
-    lines = []
-    for layer in range(target.shape.layers):
-        lines.append([layer + 1] + [
-            f"{perplexity(lambda ids, at=layer: target(ids, at), rows):.2f}"
-            for rows in held.values()])
-    return table(["layers run"] + list(held), lines)
+    columns = []
+    for rows in held.values():
+        sums = [0.0] * target.shape.layers
+        for part in rows.split(4):
+            for layer, hidden in enumerate(target.hiddens(part[:, :-1])):
+                sums[layer] += F.cross_entropy(target.head(hidden).flatten(0, 1),
+                                               part[:, 1:].flatten(), reduction="sum").item()
+        columns.append([math.exp(total / (rows.shape[0] * POSITIONS)) for total in sums])
+    return table(["layers run"] + list(held),
+                 [[layer + 1] + [f"{column[layer]:.2f}" for column in columns]
+                  for layer in range(target.shape.layers)])
 
 
 @torch.no_grad()
@@ -144,8 +150,8 @@ def main():
     own = export.load_heads(export.path_of(folder, "heads"), target)
     print("## Held-out perplexity\n\n" + perplexities(decoders, held))
     print("## Leaving early\n\n" + exits(target, held))
-    fresh = random.Random(99)
-    begins = [golden.encode(words, " ".join(fresh.choice(texts["tiny"][1]).split()[:6]))
+    fresh, begun = random.Random(99), texts["tiny"][1] + texts["grammar"][1]
+    begins = [golden.encode(words, " ".join(fresh.choice(begun).split()[:6]))
               for _ in range(64)]
     begins += [golden.encode(words, golden.as_chat(f"Tell me a story about a {animal}."))
                for animal in ("dog", "cat", "bird", "fish", "frog", "bear", "king", "tree")] * 4

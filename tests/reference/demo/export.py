@@ -12,6 +12,7 @@ import torch
 
 import heads
 import model as models
+import train
 import vocabulary
 
 TEMPLATE = pathlib.Path(__file__).with_name("chat_template.jinja")
@@ -21,6 +22,10 @@ TITLES = {
     "moe": ("sluice-demo-moe", "qwen2moe", "A little storyteller with 8 experts a layer."),
     "heads": ("sluice-demo-heads", "llama", "Medusa heads and an MTP layer for sluice-demo."),
 }
+CHECKPOINTS = {"target": lambda folder: train.checkpoint_of(folder, "target"),
+               "draft": lambda folder: folder / "draft_aligned.pt",
+               "moe": lambda folder: train.checkpoint_of(folder, "moe"),
+               "heads": lambda folder: folder / "heads.pt"}
 LAYER_NAMES = {"attention_norm": "attn_norm.weight", "ffn_norm": "ffn_norm.weight",
                "q.weight": "attn_q.weight", "q.bias": "attn_q.bias",
                "k.weight": "attn_k.weight", "k.bias": "attn_k.bias",
@@ -210,9 +215,8 @@ def main():
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     words = options.folder / "vocabulary.json"
-    for kind, checkpoint in (("target", "target"), ("draft", "draft_aligned"), ("moe", "moe"),
-                             ("heads", "heads")):
-        path = options.folder / f"{checkpoint}.pt"
+    for kind in TITLES:
+        path = CHECKPOINTS[kind](options.folder)
         if not path.exists():
             print("not trained yet:", path)
             continue

@@ -17,15 +17,16 @@ import model as models
 import train
 import vocabulary
 
-STEPS = {"heads": 200, "align": 300}
+STEPS = {"heads": 60, "align": 60}
+DECAY_SHARE = 0.353
 WRITTEN_SHARE = 0.5  # of the rows: the target's own texts
-PROMPTS, PROMPT_ROWS, WRITTEN_TOKENS = 1536, 128, 320
+PROMPTS, PROMPT_ROWS, WRITTEN_TOKENS = 256, 128, 320
 TEMPERATURES = (0.3, 0.7, 1.0)
 
 
 def load(folder, kind, shape):
     decoder = models.Decoder(shape)
-    decoder.load_state_dict(torch.load(folder / f"{kind}.pt")["weights"])
+    decoder.load_state_dict(torch.load(train.checkpoint_of(folder, kind))["weights"])
     return decoder.eval()
 
 
@@ -40,9 +41,9 @@ def write_texts(target, words, texts, folder):
     prompts = []
     for _ in range(PROMPTS):
         if rng.random() < 0.5:
-            ids = words.encode(rng.choice(texts["tiny"][0])).ids[:rng.randint(1, 12)]
+            ids = words.encode(rng.choice(texts[rng.choice(("tiny", "grammar"))][0])).ids[:rng.randint(1, 12)]
         else:
-            chat = rng.choice(texts["chat"][0])
+            chat = rng.choice(texts[rng.choice(("chat", "asked"))][0])
             cut = chat.rindex("<|im_start|>assistant\n") + len("<|im_start|>assistant\n")
             ids = words.encode(chat[:cut]).ids[-150:]
         prompts.append([end] + ids)
@@ -106,7 +107,7 @@ def main():
     target.requires_grad_(False)
     written = write_texts(target, words, texts, options.folder)
     trained = {name: train.encode(pair[0], words) for name, pair in texts.items()}
-    batches = train.Batches(trained, seed=11)
+    batches = train.Batches(trained, train.STAGES[train.LAST_STAGE], seed=11)
     own = train.Stream(written, seed=12)
     student = Heads(target) if options.kind == "heads" else Draft(options.folder)
     student.train()
@@ -120,7 +121,7 @@ def main():
     for step in range(steps):
         for optimizer, rate in zip(optimizers, rates):
             for group in optimizer.param_groups:
-                group["lr"] = rate * train.rate_factor(step, steps)
+                group["lr"] = rate * train.rate_factor(step, steps, DECAY_SHARE)
         ids, _ = batches.take(0.7)  # the late shares, rows of 512
         for row in range(int(len(ids) * WRITTEN_SHARE)):
             ids[row] = torch.from_numpy(own.take(ids.shape[1]))
