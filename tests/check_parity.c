@@ -341,24 +341,29 @@ static bool conversion_holds(const struct family_case *one, const struct gguf *f
     return holds;
 }
 
-/* f32 keeps every value; the other bounds are measured, and half as much: most of it where a router
- * chooses another expert. */
+/* f32 keeps every value; the other bounds are measured, and half as much. Of experts they allow that a
+ * router chooses another one. */
 static bool conversions_hold(const struct family_case *one)
 {
     static const struct {
         const char *type_name;
         double error_max;
-    } rows[] = {{"f32", 1e-4}, {"f16", 8e-3}, {"q8_0", 1.4e-1}};
+        double error_of_experts_max;
+    } rows[] = {{"f32", 1e-4, 1e-4}, {"f16", 8e-3, 1.4e-1}, {"q8_0", 8e-2, 1.4e-1}};
     struct gguf file;
+    struct model_params params;
     struct error err = {0};
     if (try_model(&file, one, &err) != OK) {
         return true; /* the table of parity speaks of it */
     }
+    assert_int_equal(model_read_params(&params, &file, &err), OK);
     char folder[] = "/tmp/sluice-parity-XXXXXX";
     assert_non_null(mkdtemp(folder));
     bool hold = true;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        hold = conversion_holds(one, &file, folder, rows[i].type_name, rows[i].error_max) && hold;
+        double error_max =
+            params.expert_count > 0 ? rows[i].error_of_experts_max : rows[i].error_max;
+        hold = conversion_holds(one, &file, folder, rows[i].type_name, error_max) && hold;
     }
     rmdir(folder);
     gguf_close(&file);
@@ -507,9 +512,13 @@ static void golden_cases_are_batch_invariant(void **state)
     assert_true(check_cases(golden_folder, case_is_invariant) > 0);
 }
 
+/* Conversion has one thread here: under TSan it takes minutes and shows nothing. */
 static void golden_cases_survive_conversion(void **state)
 {
     (void)state;
+#ifdef __SANITIZE_THREAD__
+    skip();
+#endif
     assert_true(check_cases(golden_folder, conversions_hold) > 0);
 }
 

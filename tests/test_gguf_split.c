@@ -19,30 +19,37 @@ struct folder {
     struct gguf whole;
 };
 
+/* What a part says of itself, and which tensors it has: those i with i % PARTS == tensors. */
+struct part {
+    uint32_t no;
+    uint32_t count;
+    uint32_t tensor_count;
+    uint32_t tensors;
+};
+
 static void part_path(char *path, const struct folder *folder, int part)
 {
     snprintf(path, 128, "%s/m-%05d-of-%05d.gguf", folder->path, part + 1, PARTS);
 }
 
-/* Part `part` of the model, with every third tensor, which says that it is number `no`. */
-static void write_part(const struct folder *folder, int part, uint32_t no, uint32_t tensor_count)
+static void write_part(const struct folder *folder, int place, struct part part)
 {
     struct gguf_writer writer;
     char path[128];
     gguf_writer_init(&writer);
     gguf_writer_copy(&writer, &folder->whole);
     for (uint64_t i = 0; i < folder->whole.tensor_count; i++) {
-        if (i % PARTS != (uint64_t)part) {
+        if (i % PARTS != part.tensors) {
             struct gguf_string name = folder->whole.tensors[i].name;
             char text[80];
             snprintf(text, sizeof text, "%.*s", (int)name.byte_count, name.bytes);
             assert_true(gguf_writer_remove_tensor(&writer, text));
         }
     }
-    gguf_writer_add_u32(&writer, "split.no", no);
-    gguf_writer_add_u32(&writer, "split.count", PARTS);
-    gguf_writer_add_u32(&writer, "split.tensors.count", tensor_count);
-    part_path(path, folder, part);
+    gguf_writer_add_u32(&writer, "split.no", part.no);
+    gguf_writer_add_u32(&writer, "split.count", part.count);
+    gguf_writer_add_u32(&writer, "split.tensors.count", part.tensor_count);
+    part_path(path, folder, place);
     FILE *out = fopen(path, "wb");
     assert_non_null(out);
     assert_true(gguf_writer_save(&writer, out));
@@ -50,9 +57,14 @@ static void write_part(const struct folder *folder, int part, uint32_t no, uint3
     gguf_writer_release(&writer);
 }
 
-static uint32_t whole_count(const struct folder *folder)
+static struct part right_part(const struct folder *folder, int place)
 {
-    return (uint32_t)folder->whole.tensor_count;
+    return (struct part){
+        .no = (uint32_t)place,
+        .count = PARTS,
+        .tensor_count = (uint32_t)folder->whole.tensor_count,
+        .tensors = (uint32_t)place,
+    };
 }
 
 static int make_parts(void **state)
@@ -63,7 +75,7 @@ static int make_parts(void **state)
     assert_non_null(mkdtemp(folder->path));
     assert_int_equal(gguf_open(&folder->whole, whole_path, &err), OK);
     for (int part = 0; part < PARTS; part++) {
-        write_part(folder, part, (uint32_t)part, whole_count(folder));
+        write_part(folder, part, right_part(folder, part));
     }
     *state = folder;
     return 0;
@@ -118,20 +130,50 @@ static void expect_refused(const struct folder *folder, int first, const char *w
     gguf_close(&file);
 }
 
+/* Parts that agree about a number of tensors, which is not theirs; then one tensor in two parts. */
+static void write_wrong_tensors(const struct folder *folder)
+{
+    uint32_t doubled = 0;
+    for (uint32_t i = 0; i < folder->whole.tensor_count; i++) {
+        doubled += i % PARTS == 2 ? 0 : 1 + (i % PARTS == 0);
+    }
+    for (int place = 0; place < PARTS; place++) {
+        struct part part = right_part(folder, place);
+        part.tensor_count++;
+        write_part(folder, place, part);
+    }
+    expect_refused(folder, 0, "but its parts have");
+    for (int place = 0; place < PARTS; place++) {
+        struct part part = right_part(folder, place);
+        part.tensor_count = doubled;
+        part.tensors %= 2;
+        write_part(folder, place, part);
+    }
+    expect_refused(folder, 0, "is in two parts");
+}
+
 static void wrong_parts_are_refused(void **state)
 {
     const struct folder *folder = *state;
-    uint32_t count = whole_count(folder);
     char path[128];
     expect_refused(folder, 1, "split.no is 1, limits 0 and 0");
-    write_part(folder, 1, 2, count);
+    struct part part = right_part(folder, 1);
+    part.no = 2;
+    write_part(folder, 1, part);
     expect_refused(folder, 0, "split.no is 2, limits 1 and 1");
-    write_part(folder, 1, 1, count + 1);
+    part = right_part(folder, 1);
+    part.count = PARTS + 1;
+    write_part(folder, 1, part);
+    expect_refused(folder, 0, "split.count is 4, limits 3 and 3");
+    part = right_part(folder, 1);
+    part.tensor_count++;
+    write_part(folder, 1, part);
     expect_refused(folder, 0, "split.tensors.count is");
-    for (int part = 0; part < PARTS; part++) {
-        write_part(folder, part, (uint32_t)part, count + 1);
-    }
-    expect_refused(folder, 0, "but its parts have");
+    part = right_part(folder, 0);
+    part.count = PARTS + 1;
+    write_part(folder, 0, part);
+    expect_refused(folder, 0, "first part's name must end with -00001-of-00004.gguf");
+    write_wrong_tensors(folder);
     part_path(path, folder, 2);
     unlink(path);
     expect_refused(folder, 0, "m-00003-of-00003.gguf: cannot be opened");

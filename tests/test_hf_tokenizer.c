@@ -33,6 +33,9 @@ enum {
 #define FILE_OF(added, sections, vocab, merges)                                                    \
     "{" added "," sections ",\"model\":{\"type\":\"BPE\"," vocab "," merges "}}"
 
+#define TEN_UNSPELLED  "XXXXXXXXXX"
+#define LONG_UNSPELLED TEN_UNSPELLED TEN_UNSPELLED TEN_UNSPELLED TEN_UNSPELLED TEN_UNSPELLED
+
 static void expect_ids(const struct opened_tokenizer *opened, const char *text, unsigned flags,
                        const uint32_t *expected, size_t count)
 {
@@ -70,6 +73,8 @@ static void both_forms_of_merges_and_holes_are_read(void **state)
     assert_int_equal(tokenizer_find(opened.tokenizer, "[PAD6]", 6), 6);
     EXPECT_IDS(&opened, "a<x>  b", 0, 0, 7, 1); /* <x> takes the spaces behind it along */
     EXPECT_IDS(&opened, "a<s>b", TOKENIZER_PARSE_SPECIAL, 0, 5, 1);
+    EXPECT_IDS(&opened, "aXb", 0, 2); /* X has no token, nor is there one for the unknown */
+    EXPECT_IDS(&opened, "a" LONG_UNSPELLED "b", 0, 2);
     opened_tokenizer_close(&opened);
 }
 

@@ -70,6 +70,7 @@ struct hf_family {
     const char *activations[3]; /* its accepted values */
     const char *positions_key;  /* the trained context: max_position_embeddings if NULL */
     const char *theta_key;      /* rope_theta if NULL */
+    double theta;               /* where that is absent; 0: 10000 */
     const char *partial_key;    /* partial_rotary_factor if NULL */
     double partial;             /* where that is absent; 0: 1 */
     bool halves;                /* public GGUF files permute q and k; here they stay */

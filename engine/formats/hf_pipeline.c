@@ -100,6 +100,10 @@ static enum status check_characters(const struct hf_pipeline *p, const struct hf
                          "%s: model.ignore_merges: true, for text that is not split into words",
                          p->path);
     }
+    if (!vocab->byte_fallback && vocab->unknown == UINT32_MAX) {
+        return error_set(err, ERR_UNSUPPORTED,
+                         "%s: model.unk_token: none, and model.byte_fallback is false", p->path);
+    }
     if (vocab->byte_fallback && !p->bytes_fall_back) {
         return error_set(err, ERR_UNSUPPORTED,
                          "%s: decoder: no ByteFallback, but model.byte_fallback is true", p->path);

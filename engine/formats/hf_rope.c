@@ -295,7 +295,7 @@ static enum status read_angles(struct rope *rope)
     const char *partial_key =
         family->partial_key != NULL ? family->partial_key : "partial_rotary_factor";
     double partial = family->partial > 0.0 ? family->partial : 1.0;
-    rope->theta = 10000.0;
+    rope->theta = family->theta > 0.0 ? family->theta : 10000.0;
     enum status status =
         read_either(rope, "rope_theta", theta_key, THETA_MIN, THETA_MAX, &rope->theta);
     if (status == OK) {

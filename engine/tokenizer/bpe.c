@@ -239,21 +239,30 @@ static uint32_t first_token(const struct vocabulary *v, const uint8_t *at, uint3
     }
 }
 
-static void split_symbols(struct word *w)
+/* Bytes that a byte-level vocabulary has no token for, nor one for the unknown, are left out before
+ * merging: their neighbours may merge. */
+static void split_symbols(struct word *w, bool drop_unspelled)
 {
     assert(w->symbol_count > 0);
     const struct vocabulary *v = w->vocabulary;
     const uint8_t *end = w->bytes + w->byte_count;
     const uint8_t *at = w->bytes;
-    for (uint32_t i = 0; i < w->symbol_count; i++) {
+    uint32_t count = 0;
+    while (at < end) {
         uint32_t byte_count = first_symbol_bytes(v, at, end);
-        w->symbols[i] = (struct bpe_symbol){
-            .begin = (uint32_t)(at - w->bytes),
-            .prev = i == 0 ? SYMBOL_NONE : i - 1,
-            .next = i + 1 == w->symbol_count ? SYMBOL_NONE : i + 1,
-            .token = first_token(v, at, byte_count),
-        };
+        uint32_t token = first_token(v, at, byte_count);
+        if (token != TOKEN_NONE || !drop_unspelled) {
+            w->symbols[count] = (struct bpe_symbol){.begin = (uint32_t)(at - w->bytes),
+                                                    .prev = count - 1, /* of 0: SYMBOL_NONE */
+                                                    .next = count + 1,
+                                                    .token = token};
+            count++;
+        }
         at += byte_count;
+    }
+    w->symbol_count = count;
+    if (count > 0) {
+        w->symbols[count - 1].next = SYMBOL_NONE;
     }
     for (uint32_t i = 0; i < w->symbol_count; i++) {
         rank(w, i);
@@ -311,7 +320,10 @@ static enum status merge_word(const struct vocabulary *v, struct bpe_scratch *sc
         }
         w.symbols = scratch->symbols;
     }
-    split_symbols(&w);
+    split_symbols(&w, vocabulary_is_byte_level(v) && output->unknown == TOKEN_NONE);
+    if (w.symbol_count == 0) {
+        return OK;
+    }
     if (w.symbol_count > SHORT_WORD) {
         assert(scratch->heap != NULL);
         merge_long(&w, scratch->heap);

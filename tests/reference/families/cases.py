@@ -23,6 +23,7 @@ class Case:
     equal_experts: bool = False  # two experts with the same router row and the same weights
     golden: bool = False  # kept in tests/golden/families
     prompts: tuple = PROMPTS
+    drop: tuple = ()  # keys that config.json leaves to the class
     extra: dict = field(default_factory=dict)  # keys set in config.json at last
 
     @property
@@ -103,6 +104,7 @@ def mixtral():
                      sliding_window=None, **changes)
     yield Case("mixtral-base", "Mixtral", experts(), golden=True, dtype="float16")
     yield Case("mixtral-one", "Mixtral", {**experts(), "num_experts_per_tok": 1}, hub=False)
+    yield Case("mixtral-default_theta", "Mixtral", experts(), drop=("rope_theta",))
     yield Case("mixtral-equal", "Mixtral", experts(), equal_experts=True)
     yield Case("mixtral-sharded", "Mixtral", experts(num_hidden_layers=3), shard="80KB",
                dtype="bfloat16")
@@ -205,6 +207,8 @@ def gemma3():
                                                          "rope_theta": 10000.0},
                                    "full_attention": full}), **changes})
     yield Case("gemma3-base", "Gemma3Text", gemma(7), golden=True, dtype="bfloat16")
+    yield Case("gemma3-default_theta", "Gemma3Text", gemma(6), drop=("rope_theta",
+                                                                     "rope_local_base_freq"))
     yield Case("gemma3-saved", "Gemma3Text", gemma(6), hub=False)
     yield Case("gemma3-linear", "Gemma3Text",
                gemma(6, full={"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0}))
@@ -229,6 +233,8 @@ def granite():
 
 def smollm3():
     yield Case("smollm3-base", "SmolLM3", sizes(num_hidden_layers=4), golden=True, dtype="bfloat16")
+    yield Case("smollm3-default_theta", "SmolLM3", sizes(num_hidden_layers=4),
+               drop=("rope_theta", "no_rope_layers", "no_rope_layer_interval"))
     yield Case("smollm3-untied", "SmolLM3", sizes(num_hidden_layers=4, tie_word_embeddings=False),
                hub=False)
     yield Case("smollm3-every_second", "SmolLM3", sizes(num_hidden_layers=4,
@@ -270,6 +276,7 @@ def cohere():
     yield Case("cohere-base", "Cohere", sizes(logit_scale=0.3), golden=True, dtype="bfloat16")
     yield Case("cohere-qk_norm", "Cohere", sizes(use_qk_norm=True, logit_scale=0.25),
                dtype="bfloat16")
+    yield Case("cohere-default_theta", "Cohere", sizes(logit_scale=0.3), drop=("rope_theta",))
     yield Case("cohere-saved", "Cohere", sizes(num_key_value_heads=4), hub=False)
 
 

@@ -110,6 +110,8 @@ def rewrite(folder, case):
         save_file(tensors, path, metadata={"format": "pt"})
     if case.hub:
         config = hub.config_as_published(config)
+    for key in case.drop:
+        del config[key]
     config.update(case.extra)
     config_path.write_text(json.dumps(config, indent=1) + "\n")
 

@@ -1,4 +1,4 @@
-"""Holds sluice's tokenizers against `tokenizers`, `sentencepiece` and `tiktoken` on generated texts.
+"""Holds sluice's tokenizers against `tokenizers` and `sentencepiece` on generated texts.
 
 Usage: compare.py TOOL DATA [COUNT]: the program tests/tool_tokenize, the folder of test data, and how
 many texts a tokenizer gets. What is compared: ids with special tokens found in text and as text, and
