@@ -13,7 +13,7 @@ cat <<TEXT
 Once it listens, in another terminal:
 
   curl -N http://127.0.0.1:$port/v1/completions -H 'Content-Type: application/json' \\
-    -d '{"prompt": "Once upon a time", "max_tokens": 300, "temperature": 0.4, "seed": 2, "stream": true}'
+    -d '{"prompt": "Once upon a time", "max_tokens": 300, "temperature": 0.4, "seed": 7, "stream": true}'
 
 TEXT
 exec "$out/sluiced" ${model:+--model "$model"} --port "$port"

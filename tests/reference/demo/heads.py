@@ -17,7 +17,7 @@ import model as models
 import train
 import vocabulary
 
-STEPS = {"heads": 60, "align": 60}
+STEPS = {"heads": 200, "align": 200}
 DECAY_SHARE = 0.353
 WRITTEN_SHARE = 0.5  # of the rows: the target's own texts
 PROMPTS, PROMPT_ROWS, WRITTEN_TOKENS = 256, 128, 320

@@ -11,8 +11,8 @@ export SLUICE_DATA=${SLUICE_DATA:-$root/../shared/data}
 
 for kind in target draft moe; do
     "$python" "$here/train.py" "$kind" "$run"
+    "$python" "$here/train.py" "$kind" "$run" --stage 2
 done
-"$python" "$here/train.py" target "$run" --stage 2
 for kind in heads align; do
     "$python" "$here/heads.py" "$kind" "$run"
 done
