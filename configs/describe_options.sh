@@ -23,6 +23,7 @@ function roff(text)
 {
     gsub(/\\/, "\\e", text)
     gsub(/-/, "\\-", text)
+    gsub(/\|/, "|\\:", text) # a list of choices may go on in the next line
     return text ~ /^[.\047]/ ? "\\&" text : text
 }
 function sentence(text) { return toupper(substr(text, 1, 1)) substr(text, 2) }
