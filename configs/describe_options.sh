@@ -79,6 +79,7 @@ function emit() { if (flags != "") { if (what == "man") emit_man(); else emit_co
 BEGIN {
     if (what == "man") {
         printf ".TH SLUICED 8 \"\" \"sluiced %s\" \"System administration\"\n", version
+        print ".ad l" # long lists of choices leave nothing to stretch a line by
         print ".SH NAME\nsluiced \\- serves a large language model over HTTP"
         print ".SH SYNOPSIS\n.B sluiced\n[\\fIoption\\fR ...]\n.br\n.B sluiced\n\\fIcommand\\fR ..."
         print ".SH DESCRIPTION\nServes a GGUF model to clients of the OpenAI protocol."

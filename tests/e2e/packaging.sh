@@ -58,7 +58,7 @@ settings_file_is_complete()
 manual_names_every_option()
 {
     local flag page
-    page=$(sed 's/\\f[BIR]//g; s/\\-/-/g' "$work/root/usr/local/share/man/man8/sluiced.8")
+    page=$(sed 's/\\f[BIR]//g; s/\\-/-/g; s/\\://g' "$work/root/usr/local/share/man/man8/sluiced.8")
     flags_of_help | while read -r flag; do
         grep -qE -e "(^|, )$flag(,| |\$)" <<<"$page" || { echo "$flag"; exit 1; }
     done || return 1
