@@ -60,6 +60,7 @@ struct rmsnorm_args {
     const float *weight; /* [dim] f32 */
     uint32_t row_count;
     uint32_t dim;
+    uint32_t stride; /* values from one row to the next, of both; 0 = dim */
     float epsilon;
 };
 
@@ -87,6 +88,20 @@ struct matmul_args {
     uint32_t row_count;
 };
 
+/* out[row, h] = in[row, h] x weights[h]^T: of every head its own product. What lies behind a head's
+ * inputs may be passed on behind its outputs. Sums as matmul makes them of weights that were not
+ * imported, whatever the number of rows; out is not in. */
+struct heads_matmul_args {
+    float *out;                   /* [row_count, head_count] heads, out_stride values apart */
+    const float *in;              /* [row_count, head_count] heads, in_stride values apart */
+    const struct tensor *weights; /* [head_count] tensors [out_dim, in_dim] of one dtype */
+    uint32_t row_count;
+    uint32_t head_count;
+    uint32_t in_stride;    /* >= in_dim + passed_count */
+    uint32_t out_stride;   /* >= out_dim + passed_count */
+    uint32_t passed_count; /* values that are passed on */
+};
+
 /* How the pairs that rotary embedding turns are laid out in a head. */
 enum rope_style {
     ROPE_NEIGHBOURS, /* (2i, 2i + 1): Llama in GGUF */
@@ -106,10 +121,11 @@ struct rope_args {
 };
 
 /* One layer of the paged cache, as every kernel sees it. Block b, head h, token t of the block
- * start at keys + ((b * kv_head_count + h) * block_tokens + t) * head_dim values; values alike. */
+ * start at keys + ((b * kv_head_count + h) * block_tokens + t) * head_dim values; values alike.
+ * Where keys are values too (latent attention), both pointers are one. */
 struct kv_layer {
     void *keys;       /* [block_count, kv_head_count, block_tokens, head_dim] */
-    void *values;     /* the same shape */
+    void *values;     /* the same shape, or keys */
     enum dtype dtype; /* DTYPE_F32, DTYPE_F16 or DTYPE_BF16 */
     uint32_t block_count;
     uint32_t block_tokens;
@@ -121,7 +137,7 @@ struct kv_layer {
 struct kv_write_args {
     const struct kv_layer *kv;
     const float *keys;     /* [row_count, kv_head_count, head_dim] f32 */
-    const float *values;   /* the same shape */
+    const float *values;   /* the same shape; unused where keys are values too */
     const uint32_t *slots; /* [row_count] */
     uint32_t row_count;
 };
@@ -323,6 +339,7 @@ struct backend_ops {
     void (*rmsnorm)(struct backend *be, const struct rmsnorm_args *args);
     void (*layernorm)(struct backend *be, const struct layernorm_args *args);
     void (*matmul)(struct backend *be, const struct matmul_args *args);
+    void (*heads_matmul)(struct backend *be, const struct heads_matmul_args *args);
     void (*rope)(struct backend *be, const struct rope_args *args);
     void (*kv_write)(struct backend *be, const struct kv_write_args *args);
     void (*attention)(struct backend *be, const struct attention_args *args);

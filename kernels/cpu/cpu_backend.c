@@ -193,7 +193,7 @@ static void rmsnorm_rows(void *context, uint32_t item, uint32_t worker)
     const struct row_loop *loop = context;
     const struct rmsnorm_args *args = loop->args;
     for (uint32_t row = first_row(loop, item); row < end_row(loop, item); row++) {
-        size_t base = (size_t)row * args->dim;
+        size_t base = (size_t)row * (args->stride != 0 ? args->stride : args->dim);
         loop->ops->rmsnorm(args->out + base, args->in + base, args->weight, args->dim,
                            args->epsilon);
     }
@@ -230,6 +230,11 @@ static void cpu_matmul(struct backend *be, const struct matmul_args *args)
     } else {
         cpu_matmul_run(&cpu_of(be)->matmul, args);
     }
+}
+
+static void cpu_heads_matmul(struct backend *be, const struct heads_matmul_args *args)
+{
+    cpu_matmul_run_heads(&cpu_of(be)->matmul, args);
 }
 
 static void rope_rows(void *context, uint32_t item, uint32_t worker)
@@ -270,7 +275,9 @@ static void kv_write_rows(void *context, uint32_t item, uint32_t worker)
             size_t from = ((size_t)row * kv->kv_head_count + h) * kv->head_dim;
             size_t to = (block_id * kv->kv_head_count + h) * kv->block_tokens + offset;
             store((uint8_t *)kv->keys + to * head_bytes, args->keys + from, kv->head_dim);
-            store((uint8_t *)kv->values + to * head_bytes, args->values + from, kv->head_dim);
+            if (kv->values != kv->keys) {
+                store((uint8_t *)kv->values + to * head_bytes, args->values + from, kv->head_dim);
+            }
         }
     }
 }
@@ -449,6 +456,7 @@ static const struct backend_ops CPU_BACKEND_OPS = {
     .rmsnorm = cpu_rmsnorm,
     .layernorm = cpu_layernorm,
     .matmul = cpu_matmul,
+    .heads_matmul = cpu_heads_matmul,
     .rope = cpu_rope,
     .kv_write = cpu_kv_write,
     .attention = cpu_attention,

@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     ROW_BLOCK = 48, /* input rows that share a dequantised chunk */
@@ -35,6 +36,8 @@ struct product {
     uint64_t row_bytes;
     uint32_t k_count;
     uint32_t out_dim;
+    uint32_t in_stride;    /* values from one row of inputs to the next */
+    uint32_t out_stride;   /* likewise of outputs and residual */
     uint32_t item_outputs; /* a multiple of PANEL */
     uint32_t panel;        /* outputs that advance through k together */
 };
@@ -72,7 +75,7 @@ static void store_sums(const struct product *product, const float *sums, uint32_
                        uint32_t output)
 {
     const struct matmul_args *args = product->args;
-    size_t base = (size_t)row * product->out_dim;
+    size_t base = (size_t)row * product->out_stride;
     for (uint32_t i = 0; i < CPU_OPS_TILE && output + i < product->out_dim; i++) {
         float value = sums[i];
         if (args->bias != NULL) {
@@ -145,8 +148,8 @@ static void run_panel(const struct product *product, float *scratch, uint32_t fi
     uint32_t rows_left = product->args->row_count - first_row;
     struct cpu_accumulate chunk = {
         .lanes = scratch + WEIGHTS_FLOATS,
-        .x = product->args->in + (size_t)first_row * product->k_count,
-        .x_stride = product->k_count,
+        .x = product->args->in + (size_t)first_row * product->in_stride,
+        .x_stride = product->in_stride,
         .row_count = rows_left < ROW_BLOCK ? rows_left : ROW_BLOCK,
     };
     for (uint32_t k = 0; k < product->k_count; k += CPU_OPS_CHUNK) {
@@ -163,9 +166,8 @@ static void run_panel(const struct product *product, float *scratch, uint32_t fi
     }
 }
 
-static void run_item(void *context, uint32_t item, uint32_t worker)
+static void run_outputs(const struct product *product, uint32_t item, uint32_t worker)
 {
-    const struct product *product = context;
     uint32_t first = item * product->item_outputs;
     uint32_t end = first + product->item_outputs;
     end = end < product->out_dim ? end : product->out_dim;
@@ -182,15 +184,18 @@ static void run_item(void *context, uint32_t item, uint32_t worker)
     }
 }
 
-void cpu_matmul_run(struct cpu_matmul *matmul, const struct matmul_args *args)
+static void run_item(void *context, uint32_t item, uint32_t worker)
+{
+    run_outputs(context, item, worker);
+}
+
+/* A product of dense rows. */
+static struct product product_of(const struct cpu_matmul *matmul, const struct matmul_args *args)
 {
     const struct tensor *weight = args->weight;
     uint64_t k_count = tensor_row_values(weight);
     uint64_t out_dim = tensor_row_count(weight);
     assert(k_count > 0 && k_count <= UINT32_MAX && out_dim <= UINT32_MAX - ITEM_BYTES);
-    if (args->row_count == 0 || out_dim == 0) {
-        return;
-    }
     struct product product = {
         .matmul = matmul,
         .args = args,
@@ -198,14 +203,99 @@ void cpu_matmul_run(struct cpu_matmul *matmul, const struct matmul_args *args)
         .row_bytes = quant_row_bytes(weight->dtype, k_count),
         .k_count = (uint32_t)k_count,
         .out_dim = (uint32_t)out_dim,
+        .in_stride = (uint32_t)k_count,
+        .out_stride = (uint32_t)out_dim,
     };
     uint64_t panels = ITEM_BYTES / (product.row_bytes * PANEL);
     uint64_t rows = args->row_count < ROW_BLOCK ? args->row_count : ROW_BLOCK;
     product.panel = rows * k_count * sizeof(float) <= INPUT_BYTES ? CPU_OPS_TILE : PANEL;
-    /* Small inputs are cheaper done here than announced to the other workers. */
-    bool small = k_count * out_dim * args->row_count < 65536;
     product.item_outputs = (uint32_t)(panels > 1 ? panels : 1) * PANEL;
-    product.item_outputs = small ? (uint32_t)(out_dim + PANEL) : product.item_outputs;
-    uint32_t item_count = (product.out_dim + product.item_outputs - 1) / product.item_outputs;
-    threads_parallel_for(matmul->threads, item_count, run_item, &product);
+    return product;
+}
+
+static uint32_t item_count_of(const struct product *product)
+{
+    return (product->out_dim + product->item_outputs - 1) / product->item_outputs;
+}
+
+/* Small inputs are cheaper done here than announced to the other workers. */
+static bool is_small(const struct product *product, uint64_t head_count)
+{
+    uint64_t outputs = (uint64_t)product->out_dim * head_count;
+    return product->k_count * outputs * product->args->row_count < 65536;
+}
+
+void cpu_matmul_run(struct cpu_matmul *matmul, const struct matmul_args *args)
+{
+    if (args->row_count == 0 || tensor_row_count(args->weight) == 0) {
+        return;
+    }
+    struct product product = product_of(matmul, args);
+    if (is_small(&product, 1)) {
+        product.item_outputs = product.out_dim + PANEL;
+    }
+    threads_parallel_for(matmul->threads, item_count_of(&product), run_item, &product);
+}
+
+/* ---- heads ---- */
+
+struct heads {
+    const struct heads_matmul_args *args;
+    const struct cpu_matmul *matmul;
+    uint32_t head_items; /* of one head */
+};
+
+static void pass_on(const struct heads_matmul_args *args, uint32_t head)
+{
+    uint64_t in_dim = tensor_row_values(args->weights);
+    uint64_t out_dim = tensor_row_count(args->weights);
+    for (uint32_t row = 0; row < args->row_count; row++) {
+        size_t index = (size_t)row * args->head_count + head;
+        memcpy(args->out + index * args->out_stride + out_dim,
+               args->in + index * args->in_stride + in_dim, args->passed_count * sizeof(float));
+    }
+}
+
+static void run_head_item(void *context, uint32_t item, uint32_t worker)
+{
+    const struct heads *heads = context;
+    const struct heads_matmul_args *args = heads->args;
+    uint32_t head = item / heads->head_items;
+    const struct matmul_args of_head = {
+        .out = args->out + (size_t)head * args->out_stride,
+        .in = args->in + (size_t)head * args->in_stride,
+        .weight = &args->weights[head],
+        .row_count = args->row_count,
+    };
+    struct product product = product_of(heads->matmul, &of_head);
+    product.in_stride = args->head_count * args->in_stride;
+    product.out_stride = args->head_count * args->out_stride;
+    run_outputs(&product, item % heads->head_items, worker);
+    if (args->passed_count > 0 && item % heads->head_items == 0) {
+        pass_on(args, head);
+    }
+}
+
+void cpu_matmul_run_heads(struct cpu_matmul *matmul, const struct heads_matmul_args *args)
+{
+    uint64_t in_dim = tensor_row_values(args->weights);
+    uint64_t out_dim = tensor_row_count(args->weights);
+    assert(args->in_stride >= in_dim + args->passed_count);
+    assert(args->out_stride >= out_dim + args->passed_count);
+    assert((uint64_t)args->head_count * args->in_stride <= UINT32_MAX);
+    assert((uint64_t)args->head_count * args->out_stride <= UINT32_MAX);
+    if (args->row_count == 0 || args->head_count == 0 || out_dim == 0) {
+        return;
+    }
+    const struct matmul_args first = {.weight = args->weights, .row_count = args->row_count};
+    struct product product = product_of(matmul, &first);
+    struct heads heads = {.args = args, .matmul = matmul, .head_items = item_count_of(&product)};
+    uint32_t item_count = args->head_count * heads.head_items;
+    if (!is_small(&product, args->head_count)) {
+        threads_parallel_for(matmul->threads, item_count, run_head_item, &heads);
+        return;
+    }
+    for (uint32_t item = 0; item < item_count; item++) {
+        run_head_item(&heads, item, 0);
+    }
 }

@@ -22,4 +22,7 @@ void cpu_matmul_release(struct cpu_matmul *matmul);
 
 void cpu_matmul_run(struct cpu_matmul *matmul, const struct matmul_args *args);
 
+/* Workers share out heads, and the outputs of large ones. */
+void cpu_matmul_run_heads(struct cpu_matmul *matmul, const struct heads_matmul_args *args);
+
 #endif
