@@ -1,4 +1,5 @@
-/* kv_store.c - one device allocation, cut into two equal, 64-byte aligned regions a layer.
+/* kv_store.c - one device allocation, cut into two equal, 64-byte aligned regions a layer, or one
+ * where keys are values too.
  *
  * In a block, a head's tokens lie together (backend.h, struct kv_layer), so the first tokens of a
  * block are one run a head: a partial copy is kv_head_count copies for keys and for values.
@@ -28,8 +29,13 @@ static uint32_t value_bytes(enum dtype dtype)
     }
 }
 
+static uint64_t regions_of_layer(const struct kv_store_options *options)
+{
+    return options->keys_are_values ? 1 : 2;
+}
+
 /* Bytes of the keys (or the values) of one block in one layer. */
-static bool half_block_bytes(const struct kv_store_options *options, uint64_t *out)
+static bool region_block_bytes(const struct kv_store_options *options, uint64_t *out)
 {
     return checked_mul_u64(options->kv_head_count, options->block_tokens, out) &&
            checked_mul_u64(*out, options->head_dim, out) &&
@@ -39,7 +45,8 @@ static bool half_block_bytes(const struct kv_store_options *options, uint64_t *o
 uint64_t kv_store_block_bytes(const struct kv_store_options *options)
 {
     uint64_t bytes;
-    if (!half_block_bytes(options, &bytes) || !checked_mul_u64(bytes, 2, &bytes) ||
+    if (!region_block_bytes(options, &bytes) ||
+        !checked_mul_u64(bytes, regions_of_layer(options), &bytes) ||
         !checked_mul_u64(bytes, options->layer_count, &bytes)) {
         return 0;
     }
@@ -74,14 +81,14 @@ static void place_layers(struct kv_store *store, uint64_t region_bytes)
     for (uint32_t i = 0; i < options->layer_count; i++) {
         store->layers[i] = (struct kv_layer){
             .keys = next,
-            .values = next + region_bytes,
+            .values = options->keys_are_values ? next : next + region_bytes,
             .dtype = options->dtype,
             .block_count = options->block_count,
             .block_tokens = options->block_tokens,
             .kv_head_count = options->kv_head_count,
             .head_dim = options->head_dim,
         };
-        next += 2 * region_bytes;
+        next += regions_of_layer(options) * region_bytes;
     }
     assert(next == (unsigned char *)store->memory + store->memory_bytes);
 }
@@ -97,10 +104,11 @@ enum status kv_store_init(struct kv_store *store, struct backend *be,
     }
     uint64_t region_bytes;
     uint64_t memory_bytes;
-    if (!half_block_bytes(options, &region_bytes) ||
+    if (!region_block_bytes(options, &region_bytes) ||
         !checked_mul_u64(region_bytes, options->block_count, &region_bytes) ||
         !checked_align_u64(region_bytes, REGION_ALIGNMENT, &region_bytes) ||
-        !checked_mul_u64(region_bytes, 2 * (uint64_t)options->layer_count, &memory_bytes) ||
+        !checked_mul_u64(region_bytes, regions_of_layer(options) * options->layer_count,
+                         &memory_bytes) ||
         memory_bytes > SIZE_MAX / 2) {
         return error_set(err, ERR_INVALID, "KV cache of %u blocks is too large to address",
                          options->block_count);
@@ -150,6 +158,8 @@ void kv_store_copy(struct kv_store *store, uint32_t from_block, uint32_t to_bloc
     assert(token_count <= store->options.block_tokens);
     for (uint32_t i = 0; i < store->options.layer_count; i++) {
         copy_region(store, store->layers[i].keys, from_block, to_block, token_count);
-        copy_region(store, store->layers[i].values, from_block, to_block, token_count);
+        if (!store->options.keys_are_values) {
+            copy_region(store, store->layers[i].values, from_block, to_block, token_count);
+        }
     }
 }

@@ -8,12 +8,14 @@
 #include "configs/error.h"
 #include "kernels/backend.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct kv_store_options {
     uint32_t layer_count;
     uint32_t kv_head_count;
     uint32_t head_dim;
+    bool keys_are_values; /* one region a layer instead of two: latent attention */
     uint32_t block_count;
     uint32_t block_tokens;
     enum dtype dtype; /* DTYPE_F32, DTYPE_F16 or DTYPE_BF16 */
@@ -23,7 +25,7 @@ struct kv_store {
     struct backend *be; /* borrowed */
     struct kv_store_options options;
     struct kv_layer *layers; /* [layer_count] */
-    void *memory;            /* one allocation, layer-major: keys then values of each layer */
+    void *memory;            /* one allocation, layer-major: keys, then values, of each layer */
     uint64_t memory_bytes;
 };
 

@@ -116,6 +116,35 @@ static void copy_moves_the_first_tokens_of_every_head_and_nothing_else(void **st
     close_store();
 }
 
+static void keys_that_are_values_take_one_region_and_are_copied_once(void **state)
+{
+    (void)state;
+    struct kv_store_options options = usual;
+    options.keys_are_values = true;
+    options.dtype = DTYPE_F32;
+    assert_int_equal(kv_store_block_bytes(&options), 3 * 2 * 5 * 4 * 4);
+    fake_backend_init(&fake);
+    assert_int_equal(kv_store_init(&store, &fake.be, &options, NULL), OK);
+    const unsigned char *end = store.memory;
+    for (uint32_t i = 0; i < usual.layer_count; i++) {
+        const unsigned char *keys = store.layers[i].keys;
+        assert_ptr_equal(keys, store.layers[i].values);
+        assert_int_equal((uintptr_t)keys % 64, 0);
+        assert_true(keys >= end);
+        end = keys + region_bytes(DTYPE_F32);
+    }
+    assert_true(end <= (const unsigned char *)store.memory + store.memory_bytes);
+    assert_true(store.memory_bytes < 3 * (region_bytes(DTYPE_F32) + 64));
+    float *first = store.layers[2].keys;
+    size_t block_values = (size_t)usual.kv_head_count * usual.block_tokens * usual.head_dim;
+    first[5 * block_values] = 7.0f;
+    uint32_t before = fake.copy_count;
+    kv_store_copy(&store, 5, 2, 1);
+    assert_true(first[2 * block_values] == 7.0f);
+    assert_int_equal(fake.copy_count - before, usual.layer_count * usual.kv_head_count);
+    close_store();
+}
+
 static void copy_of_no_tokens_changes_nothing(void **state)
 {
     (void)state;
@@ -168,6 +197,7 @@ int main(void)
         cmocka_unit_test(block_bytes_count_keys_and_values_of_all_layers),
         cmocka_unit_test(regions_are_aligned_disjoint_and_zeroed),
         cmocka_unit_test(copy_moves_the_first_tokens_of_every_head_and_nothing_else),
+        cmocka_unit_test(keys_that_are_values_take_one_region_and_are_copied_once),
         cmocka_unit_test(copy_of_no_tokens_changes_nothing),
         cmocka_unit_test(impossible_options_are_refused_by_name),
         cmocka_unit_test(device_without_memory_is_an_error),
