@@ -251,6 +251,11 @@ static void log_start(const struct engine *engine)
     log_event(LOG_INFO, "model_open", "%s (%s), %llu parameters, %llu bytes, %u tokens, %s",
               info->model_name, info->architecture, (unsigned long long)info->parameter_count,
               (unsigned long long)info->weight_bytes, info->vocab_count, info->isa_name);
+    if (engine->model.params.next_layer_count > 0) {
+        log_event(LOG_INFO, "next_layers",
+                  "%u layers that guess further tokens are stored; they are not used",
+                  engine->model.params.next_layer_count);
+    }
     log_event(LOG_INFO, "memory_plan",
               "%llu bytes: weights %llu and packed %llu, KV cache %llu (%u blocks of %u tokens), "
               "step %llu, "

@@ -124,6 +124,14 @@ static const struct family families[] = {
      .sinks = true,
      .post_named_norm = true,
      .yarn_exact = true},
+    {.architecture = "deepseek2",
+     .rope_style = ROPE_NEIGHBOURS,
+     .latent = true,
+     .experts = EXPERTS_MAYBE,
+     .leading_dense = true,
+     .routed_by_file = true,
+     .shared_plain = true,
+     .next_layers = true},
 };
 
 enum {

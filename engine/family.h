@@ -78,6 +78,11 @@ struct family {
     bool post_named_norm;   /* ffn_norm is named post_attention_norm */
     bool yarn_exact;        /* YaRN's ramp begins and ends between whole pairs */
     bool shared_expert;     /* beside them one that all rows use, through a sigmoid */
+    bool shared_plain;      /* beside them one that all rows use as it is, if the file counts any */
+    bool routed_by_file;    /* the file may choose gating, groups, a bias and a factor */
+    bool leading_dense;     /* a file's first layers may have an ffn instead of experts */
+    bool latent;            /* keys and values are made of one short vector a token: MLA */
+    bool next_layers;       /* the last layers may guess further tokens: they are not run */
 };
 
 /* The family that general.architecture names; an unknown one is refused with the list of known. */

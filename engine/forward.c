@@ -17,7 +17,7 @@
 #include <string.h>
 
 enum {
-    BUFFER_COUNT = 19
+    BUFFER_COUNT = 21
 };
 
 /* One buffer of a step: which, and how large. */
@@ -50,6 +50,9 @@ static void list_buffers(struct forward *f, const struct model_params *params, u
 {
     uint64_t q_width = (uint64_t)params->head_count * params->head_dim;
     uint64_t kv_width = (uint64_t)params->kv_head_count * params->head_dim;
+    bool latent = params->latent.kv_rank > 0;
+    uint64_t query_dim =
+        max_of(params->latent.still_dim + params->rotary_dim, params->latent.value_dim);
     uint64_t used = params->expert_used_count;
     uint64_t expert_width = max_of(used * params->expert_ffn_dim, params->shared_ffn_dim);
     uint64_t ffn_width = max_of(params->ffn_dim, expert_width);
@@ -64,8 +67,10 @@ static void list_buffers(struct forward *f, const struct model_params *params, u
         {&f->normed, rows, params->dim},
         {&f->q, rows, q_width},
         {&f->k, rows, kv_width},
-        {&f->v, rows, kv_width},
+        {&f->v, latent ? 0 : rows, kv_width},
         {&f->attended, rows, q_width},
+        {&f->queries, latent ? rows : 0, params->head_count * query_dim},
+        {&f->q_down, latent ? rows : 0, params->latent.q_rank},
         {&f->gate, rows, ffn_width},
         {&f->up, rows, params->ffn == FFN_PLAIN ? 0 : ffn_width},
         {&f->branch, has_branch ? rows : 0, params->dim},

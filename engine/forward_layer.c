@@ -4,6 +4,7 @@
  * so; any other is finished in a buffer of its own first. SPDX-License-Identifier: Apache-2.0 */
 #include "engine/forward_layer.h"
 
+#include "engine/forward_latent.h"
 #include "engine/forward_ops.h"
 
 /* What the last product of a branch adds to, and where: out = product + residual. */
@@ -58,7 +59,12 @@ static void run_attention(struct forward *f, const struct batch *batch, uint32_t
     const struct model_layer *layer = &f->model->layers[layer_index];
     const struct kv_layer *kv = &f->store->layers[layer_index];
     uint32_t rows = batch->token_count;
-    run_qkv(f, layer, in, rows);
+    bool latent = params->latent.kv_rank > 0;
+    if (latent) {
+        forward_latent_qkv(f, layer, in, rows);
+    } else {
+        run_qkv(f, layer, in, rows);
+    }
     f->be->ops->kv_write(f->be, &(struct kv_write_args){
                                     .kv = kv,
                                     .keys = f->k,
@@ -78,7 +84,8 @@ static void run_attention(struct forward *f, const struct batch *batch, uint32_t
                                      .softcap = params->attention_softcap,
                                      .sinks = layer->attention_sinks.data,
                                  });
-    forward_ops_matmul(f, branch.out, f->attended, &layer->attention_output,
+    const float *attended = latent ? forward_latent_values(f, layer, rows) : f->attended;
+    forward_ops_matmul(f, branch.out, attended, &layer->attention_output,
                        &layer->attention_output_bias, branch.residual, rows);
 }
 
@@ -138,7 +145,13 @@ static void run_routed(struct forward *f, const struct model_layer *layer, const
     ops->experts_route(f->be, &(struct experts_route_args){
                                   .routes = routes,
                                   .scores = f->scores,
+                                  .gating = params->expert_gating,
+                                  .bias = layer->expert_merit_bias.data,
+                                  .group_count = params->expert_group_count,
+                                  .groups_used = params->expert_groups_used,
+                                  .group_best = params->expert_group_best,
                                   .normalize = params->expert_normalize,
+                                  .weight_scale = params->expert_scale,
                               });
     ops->experts_gather(f->be, &(struct experts_gather_args){
                                    .out = f->routed,
@@ -160,7 +173,9 @@ static void run_shared(struct forward *f, const struct model_layer *layer, const
     forward_ops_matmul(f, f->up, in, &layer->shared_up, NULL, NULL, row_count);
     run_activation(f, row_count, f->model->params.shared_ffn_dim);
     forward_ops_matmul(f, f->shared, f->gate, &layer->shared_down, NULL, NULL, row_count);
-    forward_ops_matmul(f, f->shared_share, in, &layer->shared_share, NULL, NULL, row_count);
+    if (f->model->params.shared_gated) {
+        forward_ops_matmul(f, f->shared_share, in, &layer->shared_share, NULL, NULL, row_count);
+    }
 }
 
 /* Models with experts add plainly (model_adds_plainly): there is always a residual. */
@@ -168,6 +183,7 @@ static void run_experts(struct forward *f, const struct model_layer *layer, cons
                         struct branch branch, uint32_t row_count)
 {
     bool shared = f->model->params.shared_ffn_dim > 0;
+    bool gated = f->model->params.shared_gated;
     run_routed(f, layer, in);
     if (shared) {
         run_shared(f, layer, in, row_count);
@@ -177,16 +193,17 @@ static void run_experts(struct forward *f, const struct model_layer *layer, cons
                                            .in = f->routed,
                                            .residual = branch.residual,
                                            .shared = shared ? f->shared : NULL,
-                                           .shared_gate = shared ? f->shared_share : NULL,
+                                           .shared_gate = gated ? f->shared_share : NULL,
                                            .routes = &f->routes,
                                            .dim = f->model->params.dim,
                                        });
 }
 
-static void run_ffn(struct forward *f, const struct model_layer *layer, const float *in,
-                    struct branch branch, uint32_t row_count)
+static void run_ffn(struct forward *f, uint32_t layer_index, const float *in, struct branch branch,
+                    uint32_t row_count)
 {
-    if (f->model->params.expert_count > 0) {
+    const struct model_layer *layer = &f->model->layers[layer_index];
+    if (!model_layer_is_dense(&f->model->params, layer_index)) {
         run_experts(f, layer, in, branch, row_count);
         return;
     }
@@ -236,7 +253,7 @@ static void run_one_after_the_other(struct forward *f, const struct batch *batch
     run_attention(f, batch, layer_index, in, branch);
     close_branch(f, branch, &layer->attention_post_norm, rows);
     in = run_input_norm(f, &layer->ffn_norm, &layer->ffn_norm_bias, rows);
-    run_ffn(f, layer, in, branch, rows);
+    run_ffn(f, layer_index, in, branch, rows);
     close_branch(f, branch, &layer->ffn_post_norm, rows);
 }
 
@@ -251,7 +268,7 @@ static void run_at_once(struct forward *f, const struct batch *batch, uint32_t l
     const float *in =
         run_input_norm(f, own_ffn_norm ? &layer->ffn_norm : &layer->attention_norm,
                        own_ffn_norm ? &layer->ffn_norm_bias : &layer->attention_norm_bias, rows);
-    run_ffn(f, layer, in, (struct branch){f->branch, NULL}, rows);
+    run_ffn(f, layer_index, in, (struct branch){f->branch, NULL}, rows);
     if (own_ffn_norm || second_norm) {
         in = run_input_norm(
             f, second_norm ? &layer->attention_norm_2 : &layer->attention_norm,

@@ -55,9 +55,11 @@ static enum status read_scales(const struct params_reader *reader, struct model_
                                struct error *err)
 {
     const struct family *family = reader->family;
+    bool latent = params->latent.kv_rank > 0;
+    double head_dim = latent ? params->latent.still_dim + params->rotary_dim : params->head_dim;
     double width = family->scale_by_dim_layers == params->layer_count
                        ? (double)params->dim / params->head_count
-                       : (double)params->head_dim;
+                       : head_dim;
     params->embedding_scale = family->embedding_root ? sqrtf((float)params->dim) : 1.0f;
     params->residual_scale = 1.0f;
     params->attention_scale = 0.0f;
@@ -114,20 +116,22 @@ static enum status read_windows(const struct params_reader *reader, struct model
 static enum status refuse_others(const struct params_reader *reader, struct model_params *params,
                                  struct error *err)
 {
+    const struct family *family = reader->family;
+    uint32_t latent_max = family->latent ? UINT32_MAX : 0;
     const struct {
         const char *suffix;
         uint32_t min;
         uint32_t max;
     } counts[] = {
-        {"leading_dense_block_count", 0, 0},
+        {"leading_dense_block_count", 0, family->leading_dense ? UINT32_MAX : 0},
         {"interleave_moe_layer_step", 0, 1},
         {"moe_every_n_layers", 0, 1},
         {"full_attention_interval", 0, 1},
-        {"nextn_predict_layers", 0, 0},
+        {"nextn_predict_layers", 0, family->next_layers ? UINT32_MAX : 0},
         {"embedding_length_per_layer_input", 0, 0},
         {"attention.shared_kv_layers", 0, 0},
-        {"attention.q_lora_rank", 0, 0},
-        {"attention.kv_lora_rank", 0, 0},
+        {"attention.q_lora_rank", 0, latent_max},
+        {"attention.kv_lora_rank", 0, latent_max},
         {"attention.temperature_length", 0, 0},
         {"attention.key_length_swa", params->head_dim, params->head_dim},
         {"attention.value_length_swa", params->head_dim, params->head_dim},

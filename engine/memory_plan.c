@@ -153,6 +153,7 @@ enum status memory_plan_make(struct memory_plan *plan, const struct config *conf
         .store = {.layer_count = params->layer_count,
                   .kv_head_count = params->kv_head_count,
                   .head_dim = params->head_dim,
+                  .keys_are_values = params->latent.kv_rank > 0,
                   .block_tokens = (uint32_t)config->block_size},
     };
     enum status status = read_kv_dtype(config->kv_cache_dtype, &plan->store.dtype, err);

@@ -7,6 +7,7 @@
 #include "configs/limits.h"
 #include "engine/expert_params.h"
 #include "engine/family.h"
+#include "engine/latent_params.h"
 #include "engine/layer_params.h"
 #include "engine/params_reader.h"
 #include "engine/rope_params.h"
@@ -37,7 +38,13 @@ static enum status read_sizes(const struct params_reader *reader, struct model_p
             return status;
         }
     }
-    return OK;
+    if (!reader->family->next_layers) {
+        return OK; /* layer_params.c refuses them */
+    }
+    enum status status = params_reader_u32(reader, "nextn_predict_layers", false, 0,
+                                           params->layer_count - 1, &params->next_layer_count, err);
+    params->layer_count -= params->next_layer_count;
+    return status;
 }
 
 static enum status read_head_dim(const struct params_reader *reader, struct model_params *params,
@@ -81,6 +88,9 @@ static enum status read_head_dim(const struct params_reader *reader, struct mode
 static enum status read_heads(const struct params_reader *reader, struct model_params *params,
                               struct error *err)
 {
+    if (reader->family->latent) {
+        return latent_params_read(reader, params, err);
+    }
     params->kv_head_count = params->head_count;
     enum status status = params_reader_u32(reader, "attention.head_count_kv", false, 1,
                                            params->head_count, &params->kv_head_count, err);
@@ -169,14 +179,33 @@ enum status model_read_params(struct model_params *params, const struct gguf *fi
     return status;
 }
 
+static bool take_heads(struct model *model)
+{
+    const struct model_params *params = &model->params;
+    size_t head_count = params->head_count;
+    size_t each_layer = 2 * head_count;
+    if (params->latent.kv_rank == 0) {
+        return true;
+    }
+    model->heads = calloc(params->layer_count * each_layer, sizeof *model->heads);
+    for (uint32_t i = 0; model->heads != NULL && i < params->layer_count; i++) {
+        model->layers[i].key_turned = model->heads + i * each_layer;
+        model->layers[i].value_up = model->layers[i].key_turned + head_count;
+    }
+    return model->heads != NULL;
+}
+
 static bool take_layers(struct model *model)
 {
     const struct model_params *params = &model->params;
     size_t expert_count = params->expert_count;
     size_t each_layer = 3 * expert_count;
     model->layers = calloc(params->layer_count, sizeof *model->layers);
-    if (model->layers == NULL || expert_count == 0) {
-        return model->layers != NULL;
+    if (model->layers == NULL || !take_heads(model)) {
+        return false;
+    }
+    if (expert_count == 0) {
+        return true;
     }
     model->experts = calloc(params->layer_count * each_layer, sizeof *model->experts);
     for (uint32_t i = 0; model->experts != NULL && i < params->layer_count; i++) {
@@ -220,6 +249,8 @@ void model_close(struct model *model)
 {
     free(model->layers);
     free(model->experts);
+    free(model->heads);
+    free(model->turned);
     free(model->converted);
     *model = (struct model){0};
 }

@@ -7,6 +7,7 @@
 #define ENGINE_MODEL_H
 
 #include "configs/error.h"
+#include "configs/limits.h"
 #include "engine/family.h"
 #include "engine/formats/gguf.h"
 #include "kernels/backend.h"
@@ -30,15 +31,28 @@ enum layer_rope {
     LAYER_ROPE_COUNT
 };
 
+/* Multi-head latent attention: keys and values of all heads are products of one vector, which is
+ * what the cache holds, with the part of the keys that is rotated (DeepSeek-V2, arXiv:2405.04434,
+ * 2.1). */
+struct latent_params {
+    uint32_t kv_rank;   /* values of that vector; 0: attention is not latent */
+    uint32_t q_rank;    /* values that queries are made of; 0: the layer's own input */
+    uint32_t still_dim; /* values of a head's query and key that are not rotated; others are */
+    uint32_t value_dim; /* values of a head's output */
+    bool kv_up_fused;   /* what makes keys and values is one tensor */
+};
+
 struct model_params {
     const char *architecture; /* as in family.c: "llama", "qwen2moe", ... */
     uint32_t layer_count;
+    uint32_t next_layer_count; /* stored behind them, and not run: they guess further tokens */
     uint32_t dim;
     uint32_t head_count;
-    uint32_t kv_head_count;
+    uint32_t kv_head_count; /* as the cache holds them, and so the next */
     uint32_t head_dim;
-    uint32_t ffn_dim;           /* 0 in a mixture of experts: no layer is dense */
-    uint32_t expert_count;      /* of each layer; 0: the model is dense */
+    struct latent_params latent;
+    uint32_t ffn_dim;           /* of dense layers; 0: there are none */
+    uint32_t expert_count;      /* of each layer that is not dense; 0: all are */
     uint32_t expert_used_count; /* by each row */
     uint32_t expert_ffn_dim;
     uint32_t shared_ffn_dim; /* of the expert that every row uses; 0: there is none */
@@ -83,9 +97,24 @@ struct model_params {
     enum ffn_kind ffn;
     enum activation activation;
     bool expert_normalize; /* the weights of a row's experts are scaled to sum 1 */
-    bool expert_bias;      /* of the router and of each expert's products */
-    bool experts_apart;    /* a tensor for each expert, as early files have it */
+    enum expert_gating expert_gating;
+    uint32_t expert_group_count; /* 0: none; else as struct experts_route_args has them */
+    uint32_t expert_groups_used;
+    uint32_t expert_group_best;
+    float expert_scale; /* of the weights, at last; 0: none */
+    bool expert_merit;  /* layers have expert_merit_bias */
+    bool shared_gated;  /* a row says how much of the shared expert it takes */
+    bool expert_bias;   /* of the router and of each expert's products */
+    bool experts_apart; /* a tensor for each expert, as early files have it */
+    uint64_t dense_layers[(LIMIT_MODEL_LAYERS + 63) / 64]; /* of a mixture, a bit a layer */
 };
+
+/* Has this layer an ffn instead of experts? */
+static inline bool model_layer_is_dense(const struct model_params *params, uint32_t layer_index)
+{
+    return params->expert_count == 0 ||
+           (params->dense_layers[layer_index / 64] >> layer_index % 64 & 1) != 0;
+}
 
 struct model_layer {
     uint32_t window; /* the last positions that are seen; 0: all */
@@ -105,8 +134,18 @@ struct model_layer {
     struct tensor q_norm;           /* f32: of a head, of all, or one each: enum qk_norm */
     struct tensor k_norm;           /* alike */
     struct tensor attention_sinks;  /* [head_count] f32 */
-    struct tensor attention_output; /* [dim, head_count * head_dim] */
+    struct tensor attention_output; /* [dim, head_count * values of a head's output] */
     struct tensor attention_output_bias;
+
+    /* Of latent attention. q has its rows by head: still_dim, then those that are rotated. */
+    struct tensor q_down;      /* [q_rank, dim], only where q_rank > 0; q then has q_rank columns */
+    struct tensor q_down_norm; /* [q_rank] f32, likewise */
+    struct tensor kv_down;     /* [kv_rank + rotary_dim, dim] */
+    struct tensor kv_down_norm; /* [kv_rank] f32 */
+    struct tensor *key_turned;  /* [head_count] tensors [kv_rank, still_dim]: what makes keys,
+                                   turned so that it takes queries to the latent vector */
+    struct tensor *value_up;    /* [head_count] tensors [value_dim, kv_rank] */
+
     struct tensor ffn_norm; /* [dim] f32 */
     struct tensor ffn_norm_bias;
     struct tensor ffn_post_norm; /* of what the ffn adds */
@@ -118,18 +157,19 @@ struct model_layer {
     struct tensor ffn_down_bias; /* [dim] */
 
     /* In a mixture of experts, instead of the ffn. The shared one only where shared_ffn_dim > 0. */
-    struct tensor router;           /* [expert_count, dim] */
-    struct tensor router_bias;      /* [expert_count] f32, or absent; so the next three */
-    struct tensor expert_gate_bias; /* [expert_count, expert_ffn_dim] f32 */
-    struct tensor expert_up_bias;   /* the same shape */
-    struct tensor expert_down_bias; /* [expert_count, dim] f32 */
-    struct tensor *expert_gate;     /* [expert_count] tensors [expert_ffn_dim, dim] */
-    struct tensor *expert_up;       /* the same shapes */
-    struct tensor *expert_down;     /* [expert_count] tensors [dim, expert_ffn_dim] */
-    struct tensor shared_gate;      /* [shared_ffn_dim, dim] */
-    struct tensor shared_up;        /* [shared_ffn_dim, dim] */
-    struct tensor shared_down;      /* [dim, shared_ffn_dim] */
-    struct tensor shared_share;     /* [1, dim]: how much of the shared expert a row takes */
+    struct tensor router;            /* [expert_count, dim] */
+    struct tensor expert_merit_bias; /* [expert_count] f32, or absent: of choices, not weights */
+    struct tensor router_bias;       /* [expert_count] f32, or absent; so the next three */
+    struct tensor expert_gate_bias;  /* [expert_count, expert_ffn_dim] f32 */
+    struct tensor expert_up_bias;    /* the same shape */
+    struct tensor expert_down_bias;  /* [expert_count, dim] f32 */
+    struct tensor *expert_gate;      /* [expert_count] tensors [expert_ffn_dim, dim] */
+    struct tensor *expert_up;        /* the same shapes */
+    struct tensor *expert_down;      /* [expert_count] tensors [dim, expert_ffn_dim] */
+    struct tensor shared_gate;       /* [shared_ffn_dim, dim] */
+    struct tensor shared_up;         /* [shared_ffn_dim, dim] */
+    struct tensor shared_down;       /* [dim, shared_ffn_dim] */
+    struct tensor shared_share;      /* [1, dim]: how much of the shared expert a row takes */
 };
 
 struct model {
@@ -144,6 +184,8 @@ struct model {
     struct tensor rope_factors_short; /* of others, or absent */
     struct model_layer *layers;       /* [layer_count] */
     struct tensor *experts;           /* those of all layers, or NULL */
+    struct tensor *heads;             /* key_turned and value_up of all layers, or NULL */
+    void *turned;                     /* the bytes of what had to be turned, or NULL */
     float *converted; /* norms and biases that the file stores in another type, as f32 */
     uint64_t parameter_count;
     uint64_t weight_bytes;

@@ -34,6 +34,7 @@ struct job {
     const struct gguf *file;
     const struct quantize_options *options;
     struct quantize_wish *wish;
+    bool keeps_order;           /* KEY_HALVES stays as it is */
     uint64_t head_rows;         /* > 0: rows of q and k have to move within heads of so many */
     struct gguf_entry *entries; /* [entry_count] views, but for those set here */
     uint64_t entry_count;
@@ -63,7 +64,8 @@ static enum status read_order(struct job *job, struct error *err)
         return status;
     }
     status = family_find(&family, job->file, err);
-    if (status != OK || family->rope_style != ROPE_NEIGHBOURS) {
+    job->keeps_order = status == OK && family->latent;
+    if (status != OK || family->rope_style != ROPE_NEIGHBOURS || job->keeps_order) {
         return status;
     }
     status = model_read_params(&params, job->file, err);
@@ -146,7 +148,9 @@ static enum status make_entries(struct job *job, struct error *err)
         memcpy(job->entries, file->entries, file->entry_count * sizeof *job->entries);
     }
     job->entry_count = file->entry_count;
-    drop_entry(job, KEY_HALVES);
+    if (!job->keeps_order) {
+        drop_entry(job, KEY_HALVES);
+    }
     set_u32(job, "general.quantization_version", QUANTIZATION_VERSION);
     set_u32(job, "general.file_type", quantize_types_file_type(job->wish->dtype));
     return OK;

@@ -25,7 +25,9 @@ static enum status read_rotation(const struct params_reader *reader, struct mode
     if (params->learned_positions) {
         return OK;
     }
-    params->rotary_dim = params->head_dim;
+    if (!reader->family->latent) { /* which has told its sizes */
+        params->rotary_dim = params->head_dim;
+    }
     enum status status = params_reader_u32(reader, "rope.dimension_count", false, 2,
                                            params->head_dim, &params->rotary_dim, err);
     if (status == OK && (params->rotary_dim % 2 != 0)) {
@@ -92,6 +94,23 @@ static enum status read_scaling_type(const struct params_reader *reader,
                      reader->file->path, key, family_printable(text, sizeof text, type));
 }
 
+/* Longer contexts flatten the softmax; YaRN sharpens it again by lengthening q and k. */
+static double yarn_magnitude(double factor, double multiplier)
+{
+    return factor <= 1.0 ? 1.0 : 1.0 + 0.1 * multiplier * log(factor);
+}
+
+/* DeepSeek sharpens all of a head's scores, not the rotated part alone, by mscale_all_dim, of which
+ * its files hold a tenth; cos and sin then have no magnitude. */
+static void sharpen_latent(struct model_params *params)
+{
+    double factor = (double)params->rope_factor;
+    double magnitude = yarn_magnitude(factor, 10.0 * (double)params->yarn_log_multiplier);
+    params->attention_scale = (float)((double)params->attention_scale * magnitude * magnitude);
+    params->rope_attention_factor /= (float)yarn_magnitude(factor, 1.0);
+    params->yarn_log_multiplier = 0.0f;
+}
+
 static enum status read_yarn(const struct params_reader *reader, struct model_params *params,
                              struct error *err)
 {
@@ -128,6 +147,9 @@ static enum status read_yarn(const struct params_reader *reader, struct model_pa
     enum status status = params_reader_f32(reader, "rope.scaling.yarn_attn_factor", 0.0f,
                                            rope_factor_max, &attention_factor, err);
     params->rope_attention_factor *= attention_factor;
+    if (status == OK && reader->family->latent && params->yarn_log_multiplier > 0.0f) {
+        sharpen_latent(params);
+    }
     return status;
 }
 
@@ -273,12 +295,6 @@ static double yarn_ramp(const struct model_params *params, uint32_t pair)
     high = fmin(high, params->rotary_dim - 1.0);
     double along = (pair - low) / fmax(high - low, 0.001);
     return 1.0 - fmin(fmax(along, 0.0), 1.0);
-}
-
-/* Longer contexts flatten the softmax; YaRN sharpens it again by lengthening q and k. */
-static double yarn_magnitude(double factor, double multiplier)
-{
-    return factor <= 1.0 ? 1.0 : 1.0 + 0.1 * multiplier * log(factor);
 }
 
 static const float *divisors_of(const struct model *model, uint32_t context_tokens)

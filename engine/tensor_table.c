@@ -57,7 +57,16 @@ const struct tensor_row tensor_table_layer[] = {
     LAYER_ROW("attn_q_norm.weight", q_norm, WITH_QK_NORM_EACH, HEADS, HEAD),
     LAYER_ROW("attn_k_norm.weight", k_norm, WITH_QK_NORM_EACH, KV_HEADS, HEAD),
     LAYER_ROW("attn_sinks.weight", attention_sinks, WITH_SINKS, NONE, HEADS),
-    LAYER_ROW("attn_output.weight", attention_output, REQUIRED, DIM, Q),
+    LAYER_ROW("attn_q.weight", q, LATENT_Q, Q, Q_IN),
+    LAYER_ROW("attn_q_a.weight", q_down, LATENT_Q_DOWN, Q_DOWN, DIM),
+    LAYER_ROW("attn_q_a_norm.weight", q_down_norm, LATENT_Q_DOWN, NONE, Q_DOWN),
+    LAYER_ROW("attn_q_b.weight", q, LATENT_Q_DOWN, Q, Q_IN),
+    LAYER_ROW("attn_kv_a_mqa.weight", kv_down, LATENT, KV_DOWN, DIM),
+    LAYER_ROW("attn_kv_a_norm.weight", kv_down_norm, LATENT, NONE, KV_RANK),
+    LAYER_ROW("attn_kv_b.weight", key_turned, LATENT_KV_UP, KV_UP, KV_RANK),
+    LAYER_ROW("attn_k_b.weight", key_turned, LATENT_PER_HEAD, KV_RANK, STILL),
+    LAYER_ROW("attn_v_b.weight", value_up, LATENT_PER_HEAD, VALUE, KV_RANK),
+    LAYER_ROW("attn_output.weight", attention_output, REQUIRED, DIM, ATTENDED),
     LAYER_ROW("attn_output.bias", attention_output_bias, OPTIONAL, NONE, DIM),
     LAYER_ROW("post_attention_norm.weight", attention_post_norm, NORM_AFTER, NONE, DIM),
     LAYER_ROW("ffn_norm.weight", ffn_norm, FFN_NORM, NONE, DIM),
@@ -75,6 +84,7 @@ const struct tensor_row tensor_table_layer[] = {
     LAYER_ROW("ffn_down.bias", ffn_down_bias, DENSE_OPTIONAL, NONE, DIM),
     LAYER_ROW("post_ffw_norm.weight", ffn_post_norm, NORM_AFTER, NONE, DIM),
     LAYER_ROW("ffn_gate_inp.weight", router, WITH_EXPERTS, EXPERTS, DIM),
+    LAYER_ROW("exp_probs_b.bias", expert_merit_bias, WITH_EXPERT_MERIT, NONE, EXPERTS),
     LAYER_ROW("ffn_gate_inp.bias", router_bias, WITH_EXPERT_BIAS, NONE, EXPERTS),
     LAYER_ROW("ffn_gate_exps.bias", expert_gate_bias, WITH_EXPERT_BIAS, EXPERTS, EXPERT_FFN),
     LAYER_ROW("ffn_up_exps.bias", expert_up_bias, WITH_EXPERT_BIAS, EXPERTS, EXPERT_FFN),
@@ -85,7 +95,7 @@ const struct tensor_row tensor_table_layer[] = {
     LAYER_ROW("ffn_gate_shexp.weight", shared_gate, WITH_SHARED_EXPERT, SHARED_FFN, DIM),
     LAYER_ROW("ffn_up_shexp.weight", shared_up, WITH_SHARED_EXPERT, SHARED_FFN, DIM),
     LAYER_ROW("ffn_down_shexp.weight", shared_down, WITH_SHARED_EXPERT, DIM, SHARED_FFN),
-    LAYER_ROW("ffn_gate_inp_shexp.weight", shared_share, WITH_SHARED_EXPERT, ONE, DIM),
+    LAYER_ROW("ffn_gate_inp_shexp.weight", shared_share, WITH_SHARED_GATE, ONE, DIM),
 };
 
 const uint32_t tensor_table_model_count = sizeof tensor_table_model / sizeof tensor_table_model[0];
@@ -93,12 +103,24 @@ const uint32_t tensor_table_layer_count = sizeof tensor_table_layer / sizeof ten
 
 void tensor_table_extents(const struct model_params *params, uint64_t extents[EXTENT_COUNT])
 {
-    uint64_t q = (uint64_t)params->head_count * params->head_dim;
+    const struct latent_params *latent = &params->latent;
+    bool is_latent = latent->kv_rank > 0;
+    uint64_t heads = params->head_count;
+    uint64_t key_dim = is_latent ? latent->still_dim + params->rotary_dim : params->head_dim;
+    uint64_t q = heads * key_dim;
     uint64_t kv = (uint64_t)params->kv_head_count * params->head_dim;
     bool by_head = params->qk_norm == QK_NORM_HEAD;
     extents[EXTENT_NONE] = 1;
     extents[EXTENT_DIM] = params->dim;
     extents[EXTENT_Q] = q;
+    extents[EXTENT_Q_IN] = latent->q_rank > 0 ? latent->q_rank : params->dim;
+    extents[EXTENT_ATTENDED] = is_latent ? heads * latent->value_dim : q;
+    extents[EXTENT_Q_DOWN] = latent->q_rank;
+    extents[EXTENT_KV_DOWN] = params->head_dim;
+    extents[EXTENT_KV_RANK] = latent->kv_rank;
+    extents[EXTENT_KV_UP] = heads * ((uint64_t)latent->still_dim + latent->value_dim);
+    extents[EXTENT_STILL] = latent->still_dim;
+    extents[EXTENT_VALUE] = latent->value_dim;
     extents[EXTENT_KV] = kv;
     extents[EXTENT_HEADS] = params->head_count;
     extents[EXTENT_KV_HEADS] = params->kv_head_count;
@@ -145,9 +167,33 @@ static bool norm_is_known(enum presence presence, const struct model_params *par
     }
 }
 
-static bool ffn_is_known(enum presence presence, const struct model_params *params)
+static bool attention_is_known(enum presence presence, const struct model_params *params)
 {
-    bool dense = params->expert_count == 0;
+    const struct latent_params *latent = &params->latent;
+    switch (presence) {
+    case QKV_APART:
+    case QKV_APART_BIAS:
+        return latent->kv_rank == 0 && !params->qkv_fused;
+    case QKV_FUSED:
+    case QKV_FUSED_BIAS:
+        return latent->kv_rank == 0 && params->qkv_fused;
+    case LATENT:
+        return latent->kv_rank > 0;
+    case LATENT_Q:
+        return latent->kv_rank > 0 && latent->q_rank == 0;
+    case LATENT_Q_DOWN:
+        return latent->kv_rank > 0 && latent->q_rank > 0;
+    case LATENT_KV_UP:
+        return latent->kv_rank > 0 && latent->kv_up_fused;
+    case LATENT_PER_HEAD:
+        return latent->kv_rank > 0 && !latent->kv_up_fused;
+    default:
+        return params->sinks;
+    }
+}
+
+static bool ffn_is_known(enum presence presence, const struct model_params *params, bool dense)
+{
     switch (presence) {
     case DENSE:
     case DENSE_OPTIONAL:
@@ -162,9 +208,13 @@ static bool ffn_is_known(enum presence presence, const struct model_params *para
     case DENSE_UP_OPTIONAL:
         return dense && params->ffn != FFN_GATED_FUSED;
     case WITH_EXPERT_BIAS:
-        return params->expert_bias;
+        return !dense && params->expert_bias;
+    case WITH_EXPERT_MERIT:
+        return !dense && params->expert_merit;
     case WITH_SHARED_EXPERT:
-        return params->shared_ffn_dim > 0;
+        return !dense && params->shared_ffn_dim > 0;
+    case WITH_SHARED_GATE:
+        return !dense && params->shared_gated;
     default:
         return !dense;
     }
@@ -176,7 +226,8 @@ bool tensor_table_plain(const struct tensor_row *row)
            row->presence == WITH_QK_NORM_EACH;
 }
 
-bool tensor_table_known(const struct tensor_row *row, const struct model_params *params)
+bool tensor_table_known(const struct tensor_row *row, const struct model_params *params,
+                        uint32_t layer_index)
 {
     switch (row->presence) {
     case REQUIRED:
@@ -196,15 +247,18 @@ bool tensor_table_known(const struct tensor_row *row, const struct model_params 
     case WITH_QK_NORM_EACH:
         return norm_is_known(row->presence, params);
     case WITH_SINKS:
-        return params->sinks;
     case QKV_APART:
     case QKV_APART_BIAS:
-        return !params->qkv_fused;
     case QKV_FUSED:
     case QKV_FUSED_BIAS:
-        return params->qkv_fused;
+    case LATENT:
+    case LATENT_Q:
+    case LATENT_Q_DOWN:
+    case LATENT_KV_UP:
+    case LATENT_PER_HEAD:
+        return attention_is_known(row->presence, params);
     default:
-        return ffn_is_known(row->presence, params);
+        return ffn_is_known(row->presence, params, model_layer_is_dense(params, layer_index));
     }
 }
 

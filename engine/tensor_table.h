@@ -15,6 +15,8 @@ enum extent {
     EXTENT_NONE, /* as rows: the tensor is a vector */
     EXTENT_DIM,
     EXTENT_Q,
+    EXTENT_Q_IN,
+    EXTENT_ATTENDED, /* values that attention puts out */
     EXTENT_KV,
     EXTENT_HEADS,
     EXTENT_KV_HEADS,
@@ -24,6 +26,12 @@ enum extent {
     EXTENT_K_NORM,
     EXTENT_FFN,
     EXTENT_FFN_TWICE, /* rows of gate and up */
+    EXTENT_Q_DOWN,    /* this and the next: latent attention */
+    EXTENT_KV_DOWN,
+    EXTENT_KV_RANK,
+    EXTENT_KV_UP, /* rows of a head's keys, then of its values, of all heads */
+    EXTENT_STILL,
+    EXTENT_VALUE,
     EXTENT_EXPERTS,
     EXTENT_EXPERT_FFN,
     EXTENT_SHARED_FFN,
@@ -53,7 +61,13 @@ enum presence {
     QKV_FUSED_BIAS, /* likewise */
     WITH_QK_NORM,
     WITH_QK_NORM_EACH,
-    DENSE, /* required where there are no experts */
+    LATENT,
+    LATENT_Q,        /* where the layer's input makes queries */
+    LATENT_Q_DOWN,   /* where another product comes before */
+    LATENT_PER_HEAD, /* rows x values for each head: one tensor of three dimensions. offset is that
+                         of the pointer to head_count matrices */
+    LATENT_KV_UP,    /* both of these in one, as earlier files have it: latent_weights.c */
+    DENSE,           /* required where there are no experts */
     DENSE_GATE,
     DENSE_GATE_FUSED,
     DENSE_UP,       /* up alone */
@@ -66,7 +80,9 @@ enum presence {
     WITH_EXPERT_BIAS,
     PER_EXPERT, /* as WITH_EXPERTS, but rows x values for each: one tensor of three dimensions, or
                    one for each expert. offset is that of the pointer to expert_count matrices */
-    WITH_SHARED_EXPERT
+    WITH_EXPERT_MERIT,
+    WITH_SHARED_EXPERT,
+    WITH_SHARED_GATE
 };
 
 enum {
@@ -97,8 +113,9 @@ extern const uint32_t tensor_table_layer_count;
 /* Is it a norm, bias or factor: f32 for every kernel, however the file stores it? */
 bool tensor_table_plain(const struct tensor_row *row);
 
-/* Does a tensor of this row belong into the model at all? */
-bool tensor_table_known(const struct tensor_row *row, const struct model_params *params);
+/* Does a tensor of this row belong into the model at all, or into this layer of it? */
+bool tensor_table_known(const struct tensor_row *row, const struct model_params *params,
+                        uint32_t layer_index);
 
 /* Of a row that is known. */
 bool tensor_table_required(const struct tensor_row *row, const struct model_params *params);

@@ -8,6 +8,7 @@
 
 #include "configs/limits.h"
 #include "engine/family.h"
+#include "engine/latent_weights.h"
 #include "engine/tensor_table.h"
 #include "kernels/quant.h"
 
@@ -30,6 +31,7 @@ struct binder {
     struct backend *be;
     uint64_t extents[EXTENT_COUNT];
     uint64_t converted_values; /* to be stored in model->converted, then: stored so far */
+    uint64_t turned_bytes;     /* likewise in model->turned */
     enum precision precision;  /* for the next two alone */
     uint64_t packed_bytes;
     uint64_t input_bytes;
@@ -73,7 +75,7 @@ static enum status visit_layer_row(struct binder *binder, const struct tensor_ro
                                    uint32_t layer_index, visit_fn visit, struct error *err)
 {
     const struct model *model = binder->model;
-    if (!tensor_table_known(row, &model->params)) {
+    if (!tensor_table_known(row, &model->params, layer_index)) {
         return OK;
     }
     struct slot slot = {.row = row, .piece_count = 1};
@@ -83,6 +85,8 @@ static enum status visit_layer_row(struct binder *binder, const struct tensor_ro
     }
     if (row->presence == PER_EXPERT) {
         slot.piece_count = model->params.expert_count;
+    } else if (row->presence == LATENT_PER_HEAD) {
+        slot.piece_count = model->params.head_count;
     } else if (part_count(row) > 0) {
         slot.piece_count = part_count(row);
     }
@@ -98,7 +102,7 @@ static enum status visit_rows(struct binder *binder, visit_fn visit, struct erro
         const struct tensor_row *row = &tensor_table_model[i];
         struct slot slot = {.row = row, .base = binder->model, .piece_count = 1};
         snprintf(slot.name, sizeof slot.name, "%s", row->name);
-        if (tensor_table_known(row, &binder->model->params)) {
+        if (tensor_table_known(row, &binder->model->params, 0)) {
             status = visit(binder, &slot, err);
         }
     }
@@ -110,12 +114,13 @@ static enum status visit_rows(struct binder *binder, visit_fn visit, struct erro
     return status;
 }
 
-/* Where piece i of a slot belongs. */
+/* Where piece i of a slot belongs; a tensor of keys and values, until it is cut, where keys do. */
 static struct tensor *place_of(const struct slot *slot, uint32_t i)
 {
     uint8_t *base = slot->base;
     const struct tensor_row *row = slot->row;
-    if (row->presence == PER_EXPERT) {
+    if (row->presence == PER_EXPERT || row->presence == LATENT_PER_HEAD ||
+        row->presence == LATENT_KV_UP) {
         return *(struct tensor **)(void *)(base + row->offset) + slot->first_expert + i;
     }
     size_t offset = part_count(row) > 0 ? row->parts[i].offset : row->offset;
@@ -150,6 +155,8 @@ static struct tensor expected_shape(const struct binder *binder, const struct sl
     struct tensor expected = {0};
     if (row->presence == PER_EXPERT && !binder->model->params.experts_apart) {
         expected.shape[expected.dim_count++] = binder->extents[EXTENT_EXPERTS];
+    } else if (row->presence == LATENT_PER_HEAD) {
+        expected.shape[expected.dim_count++] = binder->extents[EXTENT_HEADS];
     }
     if (row->rows != EXTENT_NONE) {
         expected.shape[expected.dim_count++] = binder->extents[row->rows];
@@ -198,13 +205,14 @@ static enum status check_type(const struct binder *binder, const struct slot *sl
     return OK;
 }
 
-/* The inputs of ffn_down, products of two activations, have the widest range of a layer; and what
+/* Products by head read weights as they are stored. The inputs of ffn_down, products of two activations, have the widest range of a layer; and what
  * the vocabulary's matrix loses goes straight into the logits. */
 static enum tensor_use use_of(const struct binder *binder, const struct tensor_row *row)
 {
     bool embedding = row == &tensor_table_model[0];
     bool tied = gguf_find_tensor(binder->file, "output.weight") == NULL;
-    if ((embedding && !tied) || row->rows == EXTENT_CONTEXT) {
+    bool by_head = row->presence == LATENT_PER_HEAD || row->presence == LATENT_KV_UP;
+    if ((embedding && !tied) || row->rows == EXTENT_CONTEXT || by_head) {
         return TENSOR_TABLE;
     }
     bool fine = row->values == EXTENT_FFN || row->values == EXTENT_EXPERT_FFN ||
@@ -280,6 +288,10 @@ static enum status bind_tensor(struct binder *binder, const struct slot *slot, s
     if (tensor_table_plain(slot->row) && found->tensor.dtype != DTYPE_F32) {
         binder->converted_values += value_count;
     }
+    if (slot->row->presence == LATENT_KV_UP) {
+        binder->turned_bytes +=
+            latent_weights_turned_bytes(&binder->model->params, found->tensor.dtype);
+    }
     return slot->row->presence == PER_EXPERT ? check_experts_alike(binder, slot, err) : OK;
 }
 
@@ -294,8 +306,29 @@ static void convert_vector(struct binder *binder, struct tensor *vector)
     vector->dtype = DTYPE_F32;
 }
 
+/* Cuts a layer's tensor of keys and values, and imports the pieces. */
+static enum status place_kv_up(struct binder *binder, const struct slot *slot, struct error *err)
+{
+    const struct model_params *params = &binder->model->params;
+    struct model_layer *layer = slot->base;
+    enum dtype dtype = layer->key_turned[0].dtype;
+    latent_weights_cut(layer, params, &layer->key_turned[0],
+                       (uint8_t *)binder->model->turned + binder->turned_bytes);
+    binder->turned_bytes += latent_weights_turned_bytes(params, dtype);
+    for (uint32_t i = 0; i < params->head_count; i++) {
+        if (binder->be->ops->weight_import(binder->be, &layer->key_turned[i], err) != OK ||
+            binder->be->ops->weight_import(binder->be, &layer->value_up[i], err) != OK) {
+            return error_prefix(err, "%s: tensor %s: ", binder->file->path, slot->name);
+        }
+    }
+    return OK;
+}
+
 static enum status place_tensor(struct binder *binder, const struct slot *slot, struct error *err)
 {
+    if (slot->row->presence == LATENT_KV_UP) {
+        return place_kv_up(binder, slot, err);
+    }
     for (uint32_t i = 0; i < slot->piece_count; i++) {
         struct tensor *place = place_of(slot, i);
         if (place->data == NULL) {
@@ -314,9 +347,9 @@ static enum status place_tensor(struct binder *binder, const struct slot *slot, 
     return OK;
 }
 
-/* Splits "blk.N.rest": true with the rest when N is a layer of the model, as we would write it. */
+/* Splits "blk.N.rest": true with the rest when N is below layer_count, as we would write it. */
 static bool layer_tensor_rest(const struct gguf_string *name, uint32_t layer_count,
-                              struct gguf_string *rest)
+                              struct gguf_string *rest, uint32_t *layer_index)
 {
     uint64_t i = 4;
     if (name->byte_count < i || memcmp(name->bytes, "blk.", i) != 0) {
@@ -332,6 +365,7 @@ static bool layer_tensor_rest(const struct gguf_string *name, uint32_t layer_cou
         return false;
     }
     *rest = (struct gguf_string){name->bytes + i + 1, name->byte_count - i - 1};
+    *layer_index = (uint32_t)number;
     return number < layer_count;
 }
 
@@ -355,9 +389,9 @@ static bool is_expert_apart(const struct tensor_row *row, const struct model_par
 }
 
 static bool layer_row_claims(const struct tensor_row *row, const struct model_params *params,
-                             const struct gguf_string *rest)
+                             uint32_t layer_index, const struct gguf_string *rest)
 {
-    if (!tensor_table_known(row, params)) {
+    if (!tensor_table_known(row, params, layer_index)) {
         return false;
     }
     return row->presence == PER_EXPERT && params->experts_apart
@@ -367,18 +401,24 @@ static bool layer_row_claims(const struct tensor_row *row, const struct model_pa
 
 static bool tensor_is_used(const struct binder *binder, const struct gguf_string *name)
 {
+    const struct model_params *params = &binder->model->params;
     for (uint32_t i = 0; i < tensor_table_model_count; i++) {
         const struct tensor_row *row = &tensor_table_model[i];
         if (gguf_string_equal(*name, row->name)) {
-            return tensor_table_known(row, &binder->model->params);
+            return tensor_table_known(row, params, 0);
         }
     }
     struct gguf_string rest;
-    if (!layer_tensor_rest(name, binder->model->params.layer_count, &rest)) {
+    uint32_t layer_index = 0;
+    uint32_t stored_count = params->layer_count + params->next_layer_count;
+    if (!layer_tensor_rest(name, stored_count, &rest, &layer_index)) {
         return false;
     }
+    if (layer_index >= params->layer_count) {
+        return true; /* of a layer that guesses further tokens */
+    }
     for (uint32_t i = 0; i < tensor_table_layer_count; i++) {
-        if (layer_row_claims(&tensor_table_layer[i], &binder->model->params, &rest)) {
+        if (layer_row_claims(&tensor_table_layer[i], params, layer_index, &rest)) {
             return true;
         }
     }
@@ -420,6 +460,14 @@ enum status weights_bind(struct model *model, const struct gguf *file, struct ba
         }
         binder.converted_values = 0;
     }
+    if (binder.turned_bytes > 0) {
+        model->turned = malloc(binder.turned_bytes);
+        if (model->turned == NULL) {
+            return error_set(err, ERR_MEMORY, "no memory for %llu bytes of turned keys",
+                             (unsigned long long)binder.turned_bytes);
+        }
+        binder.turned_bytes = 0;
+    }
     status = visit_rows(&binder, place_tensor, err);
     if (status == OK && model->output.data == NULL) {
         model->output = model->embedding; /* tied */
@@ -436,6 +484,10 @@ static enum status add_memory(struct binder *binder, const struct slot *slot, st
     if (found == NULL || !found->supported || tensor_table_plain(slot->row) ||
         check_shape(binder, slot, &found->tensor, &ignored) != OK) {
         return OK;
+    }
+    if (slot->row->presence == LATENT_KV_UP) {
+        binder->packed_bytes +=
+            latent_weights_turned_bytes(&binder->model->params, found->tensor.dtype);
     }
     uint64_t offset = 0;
     for (uint32_t i = 0; i < slot->piece_count; i++) {

@@ -16,7 +16,7 @@ enum status weights_bind(struct model *model, const struct gguf *file, struct ba
 
 /* What the backend will take when the weights are bound. */
 struct weights_memory {
-    uint64_t packed_bytes; /* its own copies of weights */
+    uint64_t packed_bytes; /* its own copies of weights, and what has to be turned */
     uint64_t input_bytes;  /* the inputs of products with such copies */
 };
 

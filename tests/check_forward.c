@@ -309,7 +309,8 @@ static void check_on_every_isa(struct subject *subject, const struct plan *plans
 
 static void check_long_sequence(const struct plan *plans, size_t plan_count)
 {
-    static const char *const archs[] = {"llama", "qwen2", "qwen3", "qwen2moe", "qwen3moe"};
+    static const char *const archs[] = {"llama",    "qwen2",    "qwen3",
+                                        "qwen2moe", "qwen3moe", "deepseek2"};
     for (size_t i = 0; i < sizeof archs / sizeof archs[0]; i++) {
         struct subject subject;
         micro_subject(&subject, archs[i]);
@@ -478,10 +479,10 @@ static void every_kv_type_hides_how_it_was_run(void **state)
         {"chunks of 7 among 6", 7, 6, 2, 16, true},
         {"chunks of 64", 64, 0, 3, 32, true},
     };
-    for (size_t i = 0; i < sizeof kv_dtypes / sizeof kv_dtypes[0]; i++) {
+    for (size_t i = 0; i < 2 * sizeof kv_dtypes / sizeof kv_dtypes[0]; i++) {
         struct subject subject;
-        micro_subject(&subject, "qwen2");
-        subject.kv_dtype = kv_dtypes[i];
+        micro_subject(&subject, i % 2 == 0 ? "qwen2" : "deepseek2");
+        subject.kv_dtype = kv_dtypes[i / 2];
         open_subject(&subject, LONG_TOKENS);
         check_on_every_isa(&subject, plans, sizeof plans / sizeof plans[0]);
         close_subject(&subject);
@@ -648,6 +649,18 @@ static void the_plan_states_what_a_family_needs_besides(void **state)
     params = plain;
     params.ffn = FFN_PLAIN;
     assert_int_equal(forward_bytes(&params, &options), before - 160ull * 16 * 4);
+    params = plain; /* latent vectors of 28 + 4 for 4 heads of 16 and 20, no values, q from 12 */
+    params.latent =
+        (struct latent_params){.kv_rank = 28, .q_rank = 12, .still_dim = 12, .value_dim = 20};
+    params.rotary_dim = 4;
+    params.kv_head_count = 1;
+    params.head_dim = 32;
+    uint64_t attention = 256 + 32 + 80 + 12 + 4;
+    uint64_t usual = 128 + 64 + 16;
+    uint64_t frequencies = 8ull * (8 - 2);
+    uint64_t host = 2ull * (8 - 2) * 16 * 4;
+    uint64_t byte_count = forward_bytes(&params, &options);
+    assert_int_equal(byte_count, before + (attention - usual) * 16 * 4 - frequencies - host);
 }
 
 int main(void)

@@ -31,16 +31,11 @@ static const struct {
     const char *says;
 } gaps[] = {
     {"cohere-qk_norm", "use_qk_norm of a cohere model must be false"},
-    {"deepseek_v2-grouped", "model_type is \"deepseek_v2\""},
-    {"deepseek_v2-lite", "model_type is \"deepseek_v2\""},
-    {"deepseek_v3-base", "model_type is \"deepseek_v3\""},
     {"falcon-alibi", "alibi of a falcon model must be false"},
     {"falcon-serial", "parallel_attn of a falcon model must be true"},
     {"gemma3-vision", "model_type is \"gemma3\""},
     {"gpt_oss-base", "model_type is \"gpt_oss\""},
     {"llama-gelu", "hidden_act is \"gelu\""},
-    {"qwen2_moe-mixed", "mlp_only_layers of a qwen2_moe model must be an empty list"},
-    {"qwen3_moe-mixed", "decoder_sparse_step of a qwen3_moe model must be 1"},
     {"smollm3-every_second", "no_rope_layers must leave every fourth layer without rotation"},
     {"stablelm-parallel_qk_norm", "qk_layernorm of a stablelm model must be false"},
     {"stablelm-qk_norm", "qk_layernorm of a stablelm model must be false"},

@@ -83,6 +83,23 @@ static void default_pool_is_at_most_a_quarter_of_the_machine(void **state)
     finish(&c);
 }
 
+/* 24 values and 8 that are rotated, in one vector for all heads, once: 128 bytes a token. */
+static void latent_attention_takes_the_room_of_its_vectors(void **state)
+{
+    (void)state;
+    struct plan_case c;
+    start(&c);
+    c.params.kv_head_count = 1;
+    c.params.head_dim = 32;
+    c.params.rotary_dim = 8;
+    c.params.latent = (struct latent_params){.kv_rank = 24, .still_dim = 8, .value_dim = 12};
+    assert_int_equal(make(&c, UINT64_C(1) << 40), OK);
+    assert_true(c.plan.store.keys_are_values);
+    assert_int_equal(c.plan.totals.block_bytes, 16 * 128);
+    assert_int_equal(c.plan.totals.kv_bytes, c.plan.totals.block_count * 16 * 128);
+    finish(&c);
+}
+
 static void a_given_pool_is_taken_as_it_is(void **state)
 {
     (void)state;
@@ -221,6 +238,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(default_pool_has_room_for_every_running_request),
         cmocka_unit_test(default_pool_is_at_most_a_quarter_of_the_machine),
+        cmocka_unit_test(latent_attention_takes_the_room_of_its_vectors),
         cmocka_unit_test(a_given_pool_is_taken_as_it_is),
         cmocka_unit_test(slots_never_exceed_32_bits),
         cmocka_unit_test(totals_add_up_and_grow_with_what_is_asked),

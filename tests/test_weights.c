@@ -322,6 +322,79 @@ static void every_required_tensor_is_missed_by_name(void **state)
     }
 }
 
+/* The tensors of one layer by head, made into the one that earlier files have; and their keys. */
+static void store_heads_in_one(struct model_fixture *fixture, uint32_t layer, float *fused)
+{
+    enum {
+        HEADS = 4,
+        STILL = 8,
+        VALUES = SYNTH_VALUE_DIM,
+        RANK = SYNTH_KV_RANK
+    };
+    char names[3][32];
+    static const char *const parts[] = {"attn_k_b.weight", "attn_v_b.weight", "attn_kv_b.weight"};
+    for (uint32_t i = 0; i < 3; i++) {
+        snprintf(names[i], sizeof names[i], "blk.%u.%s", layer, parts[i]);
+    }
+    const struct gguf *file = &fixture->file;
+    const float *keys = gguf_find_tensor(file, names[0])->tensor.data;
+    const float *values = gguf_find_tensor(file, names[1])->tensor.data;
+    for (uint32_t h = 0; h < HEADS; h++) {
+        float *head = fused + (size_t)h * (STILL + VALUES) * RANK;
+        for (uint32_t i = 0; i < STILL * RANK; i++) {
+            head[i] = keys[(h * RANK + i % RANK) * STILL + i / RANK];
+        }
+        memcpy(head + (size_t)STILL * RANK, values + (size_t)h * VALUES * RANK,
+               sizeof(float) * VALUES * RANK);
+    }
+    gguf_writer_remove_tensor(&fixture->writer, names[0]);
+    gguf_writer_remove_tensor(&fixture->writer, names[1]);
+    const uint64_t rows = HEADS;
+    const uint64_t shape[2] = {rows * (STILL + VALUES), RANK};
+    gguf_writer_add_tensor(&fixture->writer, names[2], DTYPE_F32, 2, shape, fused);
+}
+
+/* Files of both ages bind the same numbers. */
+static void heads_of_latent_attention_are_bound_from_either_layout(void **state)
+{
+    (void)state;
+    struct model_fixture newer;
+    struct model_fixture older;
+    static float fused[2][4 * (8 + SYNTH_VALUE_DIM) * SYNTH_KV_RANK];
+    model_fixture_start(&newer, "deepseek2");
+    model_fixture_open_valid(&newer);
+    model_fixture_start(&older, "deepseek2");
+    model_fixture_parse(&older);
+    for (uint32_t i = 0; i < 2; i++) {
+        store_heads_in_one(&older, i, fused[i]);
+    }
+    gguf_close(&older.file);
+    free(older.bytes);
+    model_fixture_remove_key(&older, "attention.key_length_mla");
+    model_fixture_remove_key(&older, "attention.value_length_mla");
+    model_fixture_set_u32(&older, "attention.key_length", 16);
+    model_fixture_set_u32(&older, "attention.value_length", SYNTH_VALUE_DIM);
+    model_fixture_set_u32(&older, "attention.head_count_kv", 4);
+    model_fixture_open_valid(&older);
+    assert_memory_equal(&newer.model.params.dim, &older.model.params.dim, 5 * sizeof(uint32_t));
+    for (uint32_t i = 0; i < 2; i++) {
+        for (uint32_t h = 0; h < 4; h++) {
+            const struct model_layer *a = &newer.model.layers[i];
+            const struct model_layer *b = &older.model.layers[i];
+            assert_int_equal(b->key_turned[h].shape[0], SYNTH_KV_RANK);
+            assert_int_equal(b->value_up[h].shape[0], SYNTH_VALUE_DIM);
+            assert_memory_equal(a->key_turned[h].data, b->key_turned[h].data,
+                                sizeof(float) * 8 * SYNTH_KV_RANK);
+            assert_memory_equal(a->value_up[h].data, b->value_up[h].data,
+                                sizeof(float) * SYNTH_VALUE_DIM * SYNTH_KV_RANK);
+        }
+    }
+    struct weights_memory memory = weights_measure(&older.file, &older.model.params, PRECISION_F32);
+    assert_int_equal(memory.packed_bytes, 2 * sizeof(float) * 4 * 8 * SYNTH_KV_RANK);
+    model_fixture_finish(&older);
+    model_fixture_finish(&newer);
+}
+
 /* Slices of what lies in the file, at row boundaries, whatever the weight type. */
 static void fused_tensors_are_bound_as_their_rows(void **state)
 {
@@ -756,6 +829,7 @@ int main(void)
         cmocka_unit_test(embedding_serves_as_output_when_tied),
         cmocka_unit_test(an_unknown_architecture_is_refused_with_the_known_ones),
         cmocka_unit_test(every_required_tensor_is_missed_by_name),
+        cmocka_unit_test(heads_of_latent_attention_are_bound_from_either_layout),
         cmocka_unit_test(fused_tensors_are_bound_as_their_rows),
         cmocka_unit_test(a_fused_bias_of_half_precision_is_converted_in_parts),
         cmocka_unit_test(experts_may_have_a_tensor_each),

@@ -8,6 +8,7 @@
 #include "engine/formats/gguf_types.h"
 #include "kernels/quant.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +131,17 @@ void gguf_builder_set_u32(struct gguf_builder *builder, const char *key, uint32_
     struct gguf_entry *entry = add_entry(builder, key, GGUF_UINT32);
     if (entry != NULL) {
         entry->value.u = value;
+    }
+}
+
+void gguf_builder_change_u32(struct gguf_builder *builder, const char *key, uint32_t value)
+{
+    for (uint64_t i = 0; i < builder->file.entry_count; i++) {
+        struct gguf_entry *entry = &builder->file.entries[i];
+        if (gguf_string_equal(entry->key, key)) {
+            assert(entry->type == GGUF_UINT32);
+            entry->value.u = value;
+        }
     }
 }
 

@@ -54,6 +54,9 @@ void gguf_builder_set_bools(struct gguf_builder *builder, const char *key, const
 /* What was set under a key so far, or NULL. Valid until the next call that sets something. */
 const struct gguf_entry *gguf_builder_find(const struct gguf_builder *builder, const char *key);
 
+/* Another value for a key that was set. */
+void gguf_builder_change_u32(struct gguf_builder *builder, const char *key, uint32_t value);
+
 /* Adds a tensor: `tensor` gives dtype, shape (outermost first) and data, which stays where it is. */
 void gguf_builder_add_tensor(struct gguf_builder *builder, const char *name,
                              const struct tensor *tensor);

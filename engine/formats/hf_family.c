@@ -51,14 +51,52 @@ static const struct hf_key_row qwen_experts[] = {
     {"num_local_experts", "expert_count", HF_KEY_COUNT, false, LIMIT_MODEL_EXPERTS, 0},
     {"num_experts_per_tok", "expert_used_count", HF_KEY_COUNT, true, LIMIT_MODEL_EXPERTS_USED, 0},
     {"norm_topk_prob", "expert_weights_norm", HF_KEY_FLAG, false, 0, 0},
-    {"decoder_sparse_step", NULL, HF_KEY_ONE, false, 0, 0},
-    {"mlp_only_layers", NULL, HF_KEY_EMPTY, false, 0, 0},
     {"clip_qkv", NULL, HF_KEY_NONE, false, 0, 0},
     {0},
 };
 
 static const struct hf_key_row expert_ffn[] = {
     {"moe_intermediate_size", "expert_feed_forward_length", HF_KEY_COUNT, true, LIMIT_MODEL_DIM, 0},
+    {0},
+};
+
+static const struct hf_key_row all_sparse[] = {
+    {"decoder_sparse_step", NULL, HF_KEY_ONE, false, 0, 0},
+    {"mlp_only_layers", NULL, HF_KEY_EMPTY, false, 0, 0},
+    {0},
+};
+
+/* Of mixtures whose layers need not all be sparse. */
+static const struct hf_key_row some_dense[] = {
+    {"intermediate_size", "feed_forward_length", HF_KEY_COUNT, false, LIMIT_MODEL_DIM, 0},
+    {0},
+};
+
+/* Multi-head latent attention, and experts of which some serve every token. */
+static const struct hf_key_row deepseek_keys[] = {
+    {"intermediate_size", "feed_forward_length", HF_KEY_COUNT, true, LIMIT_MODEL_DIM, 0},
+    {"kv_lora_rank", "attention.kv_lora_rank", HF_KEY_COUNT, true, LIMIT_MODEL_HEAD_DIM, 0},
+    {"q_lora_rank", "attention.q_lora_rank", HF_KEY_COUNT, false, LIMIT_MODEL_DIM, 0},
+    {"n_routed_experts", "expert_count", HF_KEY_COUNT, true, LIMIT_MODEL_EXPERTS, 0},
+    {"num_experts_per_tok", "expert_used_count", HF_KEY_COUNT, true, LIMIT_MODEL_EXPERTS_USED, 0},
+    {"moe_intermediate_size", "expert_feed_forward_length", HF_KEY_COUNT, true, LIMIT_MODEL_DIM, 0},
+    {"n_shared_experts", "expert_shared_count", HF_KEY_COUNT, false, LIMIT_MODEL_EXPERTS, 0},
+    {"routed_scaling_factor", "expert_weights_scale", HF_KEY_REAL, true, REAL_MAX, 0},
+    {"moe_layer_freq", NULL, HF_KEY_ONE, false, 0, 0},
+    {"attention_bias", NULL, HF_KEY_FALSE, false, 0, 0},
+    {"mlp_bias", NULL, HF_KEY_FALSE, false, 0, 0},
+    {0},
+};
+
+static const struct hf_key_row deepseek_v2_keys[] = {
+    {"norm_topk_prob", NULL, HF_KEY_FALSE, false, 0, 0},
+    {0},
+};
+
+static const struct hf_key_row deepseek_v3_keys[] = {
+    {"norm_topk_prob", "expert_weights_norm", HF_KEY_FLAG, false, 0, 1},
+    {"n_group", "expert_group_count", HF_KEY_COUNT, true, LIMIT_MODEL_EXPERTS, 0},
+    {"topk_group", "expert_group_used_count", HF_KEY_COUNT, true, LIMIT_MODEL_EXPERTS, 0},
     {0},
 };
 
@@ -135,11 +173,15 @@ static const struct hf_key_row *const llama_lists[] = {sizes, kv_heads, dense, r
 static const struct hf_key_row *const mixtral_lists[] = {sizes, kv_heads,        dense,
                                                          rms,   mixtral_experts, NULL};
 static const struct hf_key_row *const qwen2_moe_lists[] = {
-    sizes, kv_heads, rms, qwen_experts, expert_ffn, shared_expert, NULL};
-static const struct hf_key_row *const qwen3_moe_lists[] = {sizes,        kv_heads,   rms,
-                                                           qwen_experts, expert_ffn, NULL};
-static const struct hf_key_row *const olmoe_lists[] = {sizes, kv_heads,     dense,
-                                                       rms,   qwen_experts, NULL};
+    sizes, kv_heads, rms, qwen_experts, some_dense, expert_ffn, shared_expert, NULL};
+static const struct hf_key_row *const qwen3_moe_lists[] = {
+    sizes, kv_heads, rms, qwen_experts, some_dense, expert_ffn, NULL};
+static const struct hf_key_row *const olmoe_lists[] = {sizes,        kv_heads,   dense, rms,
+                                                       qwen_experts, all_sparse, NULL};
+static const struct hf_key_row *const deepseek_v2_lists[] = {sizes, rms, deepseek_keys,
+                                                             deepseek_v2_keys, NULL};
+static const struct hf_key_row *const deepseek_v3_lists[] = {sizes, rms, deepseek_keys,
+                                                             deepseek_v3_keys, NULL};
 static const struct hf_key_row *const granite_lists[] = {sizes, kv_heads,       dense,
                                                          rms,   granite_scales, NULL};
 static const struct hf_key_row *const gemma2_lists[] = {sizes, kv_heads,    dense,
@@ -303,6 +345,41 @@ static const struct hf_tensor_row shared_expert_ffn[] = {
     {0},
 };
 
+static const struct hf_tensor_row latent_attention[] = {
+    {"self_attn.q_proj.weight", "attn_q.weight", HF_OPTIONAL},
+    {"self_attn.q_a_proj.weight", "attn_q_a.weight", HF_OPTIONAL},
+    {"self_attn.q_a_layernorm.weight", "attn_q_a_norm.weight", HF_OPTIONAL},
+    {"self_attn.q_b_proj.weight", "attn_q_b.weight", HF_OPTIONAL},
+    {"self_attn.kv_a_proj_with_mqa.weight", "attn_kv_a_mqa.weight", HF_KEEP},
+    {"self_attn.kv_a_layernorm.weight", "attn_kv_a_norm.weight", HF_KEEP},
+    {"self_attn.kv_b_proj.weight", "attn_kv_b.weight", HF_KEEP},
+    {"self_attn.o_proj.weight", "attn_output.weight", HF_KEEP},
+    {"self_attn.rotary_emb.inv_freq", NULL, HF_IGNORE},
+    {0},
+};
+
+static const struct hf_tensor_row deepseek_shared[] = {
+    {"mlp.shared_experts.gate_proj.weight", "ffn_gate_shexp.weight", HF_OPTIONAL},
+    {"mlp.shared_experts.up_proj.weight", "ffn_up_shexp.weight", HF_OPTIONAL},
+    {"mlp.shared_experts.down_proj.weight", "ffn_down_shexp.weight", HF_OPTIONAL},
+    {0},
+};
+
+static const struct hf_tensor_row deepseek_v3_merit[] = {
+    {"mlp.gate.e_score_correction_bias", "exp_probs_b.bias", HF_KEEP},
+    {0},
+};
+
+static const struct hf_tensor_row deepseek_next[] = {
+    {"enorm.weight", "nextn.enorm.weight", HF_OPTIONAL},
+    {"hnorm.weight", "nextn.hnorm.weight", HF_OPTIONAL},
+    {"eh_proj.weight", "nextn.eh_proj.weight", HF_OPTIONAL},
+    {"embed_tokens.weight", "nextn.embed_tokens.weight", HF_OPTIONAL},
+    {"shared_head.norm.weight", "nextn.shared_head_norm.weight", HF_OPTIONAL},
+    {"shared_head.head.weight", "nextn.shared_head_head.weight", HF_OPTIONAL},
+    {0},
+};
+
 static const struct hf_tensor_row starcoder2_ffn[] = {
     {"mlp.c_fc.weight", "ffn_up.weight", HF_KEEP},
     {"mlp.c_fc.bias", "ffn_up.bias", HF_OPTIONAL},
@@ -367,10 +444,16 @@ static const struct hf_tensor_row *const mixtral_layers[] = {norms_before, qkv_a
                                                              NULL};
 static const struct hf_tensor_row *const qwen3_layers[] = {norms_before, qkv_apart, qk_norms, gated,
                                                            NULL};
-static const struct hf_tensor_row *const qwen2_moe_layers[] = {norms_before, qkv_apart, experts,
-                                                               shared_expert_ffn, NULL};
-static const struct hf_tensor_row *const qwen3_moe_layers[] = {norms_before, qkv_apart, qk_norms,
-                                                               experts, NULL};
+static const struct hf_tensor_row *const qkv_layers[] = {norms_before, qkv_apart, NULL};
+static const struct hf_tensor_row *const qk_norm_layers[] = {norms_before, qkv_apart, qk_norms,
+                                                             NULL};
+static const struct hf_tensor_row *const latent_layers[] = {norms_before, latent_attention, NULL};
+static const struct hf_tensor_row *const dense_layers[] = {gated, NULL};
+static const struct hf_tensor_row *const sparse_layers[] = {experts, NULL};
+static const struct hf_tensor_row *const qwen2_moe_layers[] = {experts, shared_expert_ffn, NULL};
+static const struct hf_tensor_row *const deepseek_v2_layers[] = {experts, deepseek_shared, NULL};
+static const struct hf_tensor_row *const deepseek_v3_layers[] = {experts, deepseek_shared,
+                                                                 deepseek_v3_merit, NULL};
 static const struct hf_tensor_row *const olmo2_layers[] = {norms_after, qkv_apart, qk_norms, gated,
                                                            NULL};
 static const struct hf_tensor_row *const phi3_layers[] = {norms_before, phi3_attention, gated_fused,
@@ -425,16 +508,44 @@ static const struct hf_family families[] = {
      .windows = HF_WINDOWS_LATE},
     {.model_type = "qwen2_moe",
      .architecture = "qwen2moe",
-     DECODER(qwen2_moe_lists, qwen2_moe_layers),
+     DECODER(qwen2_moe_lists, qkv_layers),
+     .sparse_tensors = qwen2_moe_layers,
+     .dense_tensors = dense_layers,
+     .dense = HF_DENSE_LISTED,
      SILU,
      .windows = HF_WINDOWS_LATE},
     {.model_type = "qwen3_moe",
      .architecture = "qwen3moe",
-     DECODER(qwen3_moe_lists, qwen3_moe_layers),
+     DECODER(qwen3_moe_lists, qk_norm_layers),
+     .sparse_tensors = sparse_layers,
+     .dense_tensors = dense_layers,
+     .dense = HF_DENSE_LISTED,
      SILU,
      .windows = HF_WINDOWS_LATE},
     {.model_type = "olmo2", .architecture = "olmo2", DECODER(llama_lists, olmo2_layers), SILU},
-    {.model_type = "olmoe", .architecture = "olmoe", DECODER(olmoe_lists, qwen3_moe_layers), SILU},
+    {.model_type = "olmoe",
+     .architecture = "olmoe",
+     DECODER(olmoe_lists, qk_norm_layers),
+     .sparse_tensors = sparse_layers,
+     SILU},
+    {.model_type = "deepseek_v2",
+     .architecture = "deepseek2",
+     DECODER(deepseek_v2_lists, latent_layers),
+     .sparse_tensors = deepseek_v2_layers,
+     .dense_tensors = dense_layers,
+     .dense = HF_DENSE_LEADING,
+     SILU,
+     .latent = true},
+    {.model_type = "deepseek_v3",
+     .architecture = "deepseek2",
+     DECODER(deepseek_v3_lists, latent_layers),
+     .sparse_tensors = deepseek_v3_layers,
+     .dense_tensors = dense_layers,
+     .next_tensors = deepseek_next,
+     .dense = HF_DENSE_LEADING,
+     SILU,
+     .latent = true,
+     .sigmoid_routing = true},
     {.model_type = "phi3",
      .architecture = "phi3",
      DECODER(llama_lists, phi3_layers),

@@ -56,6 +56,13 @@ enum hf_windows {
     HF_WINDOWS_ALTERNATE, /* of every `window_period` layers all but the last */
 };
 
+/* Which layers of a mixture of experts are dense. */
+enum hf_dense {
+    HF_DENSE_NONE,
+    HF_DENSE_LISTED,  /* those of mlp_only_layers, and all but every decoder_sparse_step-th */
+    HF_DENSE_LEADING, /* the first first_k_dense_replace */
+};
+
 struct hf_family {
     const char *model_type;   /* of config.json */
     const char *architecture; /* of GGUF */
@@ -64,21 +71,29 @@ struct hf_family {
     const struct hf_key_row *const *keys; /* lists, up to NULL */
     const struct hf_tensor_row *model_tensors;
     const struct hf_tensor_row *const *layer_tensors; /* lists, up to NULL */
-    const char *embedding;      /* the row of token_embd.weight, as a whole name */
-    const char *head;           /* that of output.weight */
-    const char *activation_key; /* of config.json */
-    const char *activations[3]; /* its accepted values */
-    const char *positions_key;  /* the trained context: max_position_embeddings if NULL */
-    const char *theta_key;      /* rope_theta if NULL */
-    double theta;               /* where that is absent; 0: 10000 */
-    const char *partial_key;    /* partial_rotary_factor if NULL */
-    double partial;             /* where that is absent; 0: 1 */
-    bool halves;                /* public GGUF files permute q and k; here they stay */
-    bool learned_positions;     /* nothing is rotated */
-    bool local_rope;            /* layers with a window have a theta of their own */
-    bool scalar_scale;          /* attention is scaled by query_pre_attn_scalar ^ -0.5 */
-    bool unrotated_fourth;      /* of four layers the last is not rotated */
-    bool falcon;                /* heads and fused rows by multi_query and its like */
+    const struct hf_tensor_row *const
+        *sparse_tensors; /* beside those, where there are experts ... */
+    const struct hf_tensor_row *const *dense_tensors; /* ... and where not; NULL: none */
+    const struct hf_tensor_row *next_tensors; /* beside those, of layers that guess further tokens,
+                                                 num_nextn_predict_layers behind the others */
+    const char *embedding;                    /* the row of token_embd.weight, as a whole name */
+    const char *head;                         /* that of output.weight */
+    const char *activation_key;               /* of config.json */
+    const char *activations[3];               /* its accepted values */
+    const char *positions_key; /* the trained context: max_position_embeddings if NULL */
+    const char *theta_key;     /* rope_theta if NULL */
+    double theta;              /* where that is absent; 0: 10000 */
+    const char *partial_key;   /* partial_rotary_factor if NULL */
+    double partial;            /* where that is absent; 0: 1 */
+    bool halves;               /* public GGUF files permute q and k; here they stay */
+    bool learned_positions;    /* nothing is rotated */
+    bool local_rope;           /* layers with a window have a theta of their own */
+    bool scalar_scale;         /* attention is scaled by query_pre_attn_scalar ^ -0.5 */
+    bool unrotated_fourth;     /* of four layers the last is not rotated */
+    bool falcon;               /* heads and fused rows by multi_query and its like */
+    bool latent;               /* qk_nope_head_dim and its like: DeepSeek's attention ... */
+    bool sigmoid_routing;      /* ... and the routing of its third version */
+    enum hf_dense dense;
     enum hf_windows windows;
     uint32_t window_period;
 };

@@ -158,6 +158,87 @@ static enum status read_gpt2(struct hf_reading *reading, struct error *err)
     return status;
 }
 
+/* A key that has one meaning here, or none at all. */
+static enum status demand_text(const struct hf_reading *reading, const char *key,
+                               const char *wanted, struct error *err)
+{
+    const char *text = wanted;
+    enum status status = hf_config_string(&reading->config, key, false, &text, err);
+    return status != OK || strcmp(text, wanted) == 0
+               ? status
+               : error_set(err, ERR_UNSUPPORTED, "%s: %s is \"%s\"; of a %s model it must be %s",
+                           reading->config.path, key, hf_config_show(text).text,
+                           reading->family->model_type, wanted);
+}
+
+/* The second version may choose among groups of experts, the third always does. */
+static enum status read_groups(const struct hf_reading *reading, struct error *err)
+{
+    static const struct {
+        const char *key;
+        const char *suffix;
+    } rows[] = {{"n_group", "expert_group_count"}, {"topk_group", "expert_group_used_count"}};
+    const char *method = "greedy";
+    enum status status = hf_config_string(&reading->config, "topk_method", false, &method, err);
+    if (status != OK || strcmp(method, "group_limited_greedy") != 0) {
+        return status != OK ? status : demand_text(reading, "topk_method", "greedy", err);
+    }
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0] && status == OK; i++) {
+        uint32_t value = 0;
+        status =
+            hf_config_u32(&reading->config, rows[i].key, true, 1, LIMIT_MODEL_EXPERTS, &value, err);
+        gguf_builder_set_u32(reading->out, hf_key_of(reading, rows[i].suffix).text, value);
+    }
+    return status;
+}
+
+static enum status read_routing(const struct hf_reading *reading, struct error *err)
+{
+    bool sigmoid = reading->family->sigmoid_routing;
+    enum status status = demand_text(reading, "scoring_func", sigmoid ? "sigmoid" : "softmax", err);
+    if (status == OK) {
+        status = sigmoid ? demand_text(reading, "topk_method", "noaux_tc", err)
+                         : read_groups(reading, err);
+    }
+    gguf_builder_set_u32(reading->out, hf_key_of(reading, "expert_gating_func").text,
+                         sigmoid ? 2 : 1);
+    return status;
+}
+
+/* Heads of latent attention, as files of the first age count them. */
+static enum status read_latent(struct hf_reading *reading, struct error *err)
+{
+    uint32_t still_dim = 0;
+    uint32_t value_dim = 0;
+    bool neighbours = true;
+    const struct hf_config *config = &reading->config;
+    enum status status =
+        hf_config_u32(config, "qk_nope_head_dim", true, 1, LIMIT_MODEL_HEAD_DIM, &still_dim, err);
+    if (status == OK) {
+        status = hf_config_u32(config, "qk_rope_head_dim", true, 2, LIMIT_MODEL_HEAD_DIM,
+                               &reading->rotary_dim, err);
+    }
+    if (status == OK) {
+        status =
+            hf_config_u32(config, "v_head_dim", true, 1, LIMIT_MODEL_HEAD_DIM, &value_dim, err);
+    }
+    if (status == OK) {
+        status = hf_config_bool(config, "rope_interleave", &neighbours, err);
+    }
+    reading->kv_head_count = reading->head_count;
+    reading->head_dim = still_dim + reading->rotary_dim;
+    gguf_builder_set_u32(reading->out, hf_key_of(reading, "attention.head_count_kv").text,
+                         reading->kv_head_count);
+    gguf_builder_set_u32(reading->out, hf_key_of(reading, "attention.key_length").text,
+                         reading->head_dim);
+    gguf_builder_set_u32(reading->out, hf_key_of(reading, "attention.value_length").text,
+                         value_dim);
+    if (!neighbours) {
+        gguf_builder_set_bool(reading->out, "sluice.rope.halves", true);
+    }
+    return status == OK ? read_routing(reading, err) : status;
+}
+
 static enum status read_heads(struct hf_reading *reading, struct error *err)
 {
     reading->kv_head_count = value_of(reading, "attention.head_count_kv");
@@ -228,7 +309,7 @@ enum status hf_keys_read(struct hf_reading *reading, struct error *err)
         status = read_gpt2(reading, err);
     }
     if (status == OK) {
-        status = read_heads(reading, err);
+        status = reading->family->latent ? read_latent(reading, err) : read_heads(reading, err);
     }
     if (status == OK) {
         status = read_context(reading, err);

@@ -131,6 +131,73 @@ static enum status check_rotated(const struct hf_reading *reading, struct error 
                            reading->config.path);
 }
 
+static void mark_dense(struct hf_reading *reading, uint32_t first, uint32_t end)
+{
+    for (uint32_t i = first; i < end; i++) {
+        reading->dense_layers[i] = 1;
+    }
+}
+
+static enum status read_listed(struct hf_reading *reading, struct error *err)
+{
+    uint32_t step = 1;
+    const json_t *listed = NULL;
+    enum status status = hf_config_u32(&reading->config, "decoder_sparse_step", false, 1,
+                                       LIMIT_MODEL_LAYERS, &step, err);
+    if (status == OK) {
+        status = hf_config_array(&reading->config, "mlp_only_layers", &listed, err);
+    }
+    for (uint32_t i = 0; status == OK && i < reading->layer_count; i++) {
+        reading->dense_layers[i] = (i + 1) % step != 0;
+    }
+    for (size_t i = 0; status == OK && i < json_array_size(listed); i++) {
+        const json_t *value = json_array_get(listed, i);
+        json_int_t layer = json_integer_value(value);
+        if (!json_is_integer(value) || layer < 0 || layer >= reading->layer_count) {
+            return error_set(err, ERR_FORMAT,
+                             "%s: mlp_only_layers[%zu] is no index of one of %u layers",
+                             reading->config.path, i, reading->layer_count);
+        }
+        reading->dense_layers[layer] = 1;
+    }
+    return status;
+}
+
+/* Which layers have an ffn instead of experts; said where that is not what the family implies. */
+static enum status read_dense(struct hf_reading *reading, struct error *err)
+{
+    uint32_t leading = 0;
+    enum status status = OK;
+    reading->dense_layers = calloc(reading->layer_count, sizeof *reading->dense_layers);
+    uint32_t *values = calloc(reading->layer_count, sizeof *values);
+    if (reading->dense_layers == NULL || values == NULL) {
+        free(values);
+        return error_set(err, ERR_MEMORY, "%s: no memory for the kinds of %u layers",
+                         reading->config.path, reading->layer_count);
+    }
+    if (reading->family->dense == HF_DENSE_LISTED) {
+        status = read_listed(reading, err);
+    } else if (reading->family->dense == HF_DENSE_LEADING) {
+        status = hf_config_u32(&reading->config, "first_k_dense_replace", false, 0,
+                               reading->layer_count, &leading, err);
+        mark_dense(reading, 0, leading);
+        gguf_builder_set_u32(reading->out, hf_key_of(reading, "leading_dense_block_count").text,
+                             leading);
+    } else if (reading->expert_count == 0) {
+        mark_dense(reading, 0, reading->layer_count);
+    }
+    bool some = false;
+    for (uint32_t i = 0; i < reading->layer_count; i++) {
+        values[i] = reading->dense_layers[i];
+        some = some || values[i] != 0;
+    }
+    if (some && reading->family->dense == HF_DENSE_LISTED) {
+        gguf_builder_set_u32s(reading->out, "sluice.dense_layers", values, reading->layer_count);
+    }
+    free(values);
+    return status;
+}
+
 enum status hf_layers_read(struct hf_reading *reading, struct error *err)
 {
     uint32_t *windows = calloc(reading->layer_count, sizeof *windows);
@@ -140,5 +207,8 @@ enum status hf_layers_read(struct hf_reading *reading, struct error *err)
     }
     enum status status = read_windows(reading, windows, err);
     free(windows);
+    if (status == OK) {
+        status = read_dense(reading, err);
+    }
     return status == OK && reading->family->unrotated_fourth ? check_rotated(reading, err) : status;
 }

@@ -111,6 +111,7 @@ enum status hf_model_open(struct gguf *out, const char *dir, struct error *err)
         gguf_builder_release(&builder);
     }
     hf_weights_close(&reading.weights);
+    free(reading.dense_layers);
     json_decref(config);
     return status;
 }

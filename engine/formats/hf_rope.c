@@ -172,7 +172,13 @@ static enum status read_yarn(const struct rope *rope)
     }
     set_f32(rope, "rope.scaling.yarn_beta_fast", fast);
     set_f32(rope, "rope.scaling.yarn_beta_slow", slow);
-    set_f32(rope, "rope.scaling.attn_factor", attention / magnitude(factor, 1.0));
+    /* DeepSeek sharpens whole scores by mscale_all_dim, of which its files hold a tenth; nothing is
+     * implied of cos and sin then. */
+    bool whole = rope->reading->family->latent && mscale_all > 0.0;
+    if (whole) {
+        set_f32(rope, "rope.scaling.yarn_log_multiplier", 0.1 * mscale_all);
+    }
+    set_f32(rope, "rope.scaling.attn_factor", attention / (whole ? 1.0 : magnitude(factor, 1.0)));
     return status;
 }
 
@@ -302,6 +308,9 @@ static enum status read_angles(struct rope *rope)
         status = read_either(rope, "partial_rotary_factor", partial_key, 0.0, 1.0, &partial);
     }
     rope->rotary_dim = (uint32_t)(rope->reading->head_dim * partial);
+    if (family->latent) {
+        rope->rotary_dim = rope->reading->rotary_dim;
+    }
     set_f32(rope, "rope.freq_base", rope->theta);
     gguf_builder_set_u32(rope->reading->out, hf_key_of(rope->reading, "rope.dimension_count").text,
                          rope->rotary_dim);

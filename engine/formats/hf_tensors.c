@@ -72,6 +72,35 @@ static const char *behind(const char *name, const char *prefix)
     return strncmp(name, prefix, length) == 0 ? name + length : NULL;
 }
 
+enum {
+    LISTS_MAX = 12
+};
+
+static uint32_t append_lists(const struct hf_tensor_row **out, uint32_t count,
+                             const struct hf_tensor_row *const *lists)
+{
+    while (lists != NULL && *lists != NULL) {
+        assert(count + 1 < LISTS_MAX);
+        out[count++] = *lists++;
+    }
+    return count;
+}
+
+/* The lists of a layer's tensors, up to NULL. */
+static void lists_of_layer(const struct hf_reading *reading, uint32_t layer,
+                           const struct hf_tensor_row *out[LISTS_MAX])
+{
+    const struct hf_family *family = reading->family;
+    bool next = layer >= reading->layer_count;
+    bool dense = !next && reading->dense_layers[layer] != 0;
+    uint32_t count = append_lists(out, 0, family->layer_tensors);
+    count = append_lists(out, count, dense ? family->dense_tensors : family->sparse_tensors);
+    if (next) {
+        out[count++] = family->next_tensors;
+    }
+    out[count] = NULL;
+}
+
 /* The row of a tensor and, in prefix, the start of its GGUF name; NULL: there is none. */
 static const struct hf_tensor_row *row_of(const struct hf_reading *reading, const char *name,
                                           char prefix[32], uint32_t *expert)
@@ -84,13 +113,14 @@ static const struct hf_tensor_row *row_of(const struct hf_reading *reading, cons
     const char *in_layers = behind(rest, family->layers);
     uint32_t layer = 0;
     if (row != NULL || in_layers == NULL || !read_number(&in_layers, &layer) || *in_layers != '.' ||
-        layer >= reading->layer_count) {
+        layer >= reading->layer_count + reading->next_layer_count) {
         return row;
     }
     snprintf(prefix, 32, "blk.%u.", layer);
-    for (const struct hf_tensor_row *const *list = family->layer_tensors;
-         *list != NULL && row == NULL; list++) {
-        row = find_row(*list, in_layers + 1, expert);
+    const struct hf_tensor_row *lists[LISTS_MAX];
+    lists_of_layer(reading, layer, lists);
+    for (uint32_t i = 0; lists[i] != NULL && row == NULL; i++) {
+        row = find_row(lists[i], in_layers + 1, expert);
     }
     return row;
 }
@@ -408,9 +438,10 @@ static enum status check_layers(const struct hf_reading *reading, struct error *
         char prefix[64];
         snprintf(prefix, sizeof prefix, "%s%s%u.", reading->family->base, reading->family->layers,
                  layer);
-        for (const struct hf_tensor_row *const *list = reading->family->layer_tensors;
-             *list != NULL; list++) {
-            for (const struct hf_tensor_row *row = *list; row->name != NULL && status == OK;
+        const struct hf_tensor_row *lists[LISTS_MAX];
+        lists_of_layer(reading, layer, lists);
+        for (uint32_t i = 0; lists[i] != NULL; i++) {
+            for (const struct hf_tensor_row *row = lists[i]; row->name != NULL && status == OK;
                  row++) {
                 status = check_row(reading, prefix, row, err);
             }
@@ -419,9 +450,36 @@ static enum status check_layers(const struct hf_reading *reading, struct error *
     return status;
 }
 
+/* Layers that guess further tokens are counted by configurations whose weights lack them. */
+static enum status find_next_layers(struct hf_reading *reading, struct error *err)
+{
+    uint32_t count = 0;
+    uint32_t count_max = LIMIT_MODEL_LAYERS - reading->layer_count;
+    enum status status = hf_config_u32(&reading->config, "num_nextn_predict_layers", false, 0,
+                                       count_max, &count, err);
+    char prefix[64];
+    snprintf(prefix, sizeof prefix, "%s%s%u.", reading->family->base, reading->family->layers,
+             reading->layer_count);
+    bool stored = false;
+    for (uint64_t i = 0; i < reading->weights.weight_count && !stored; i++) {
+        stored = behind(reading->weights.weights[i].tensor->name, prefix) != NULL;
+    }
+    if (status != OK || !stored) {
+        return status;
+    }
+    reading->next_layer_count = count;
+    gguf_builder_set_u32(reading->out, hf_key_of(reading, "nextn_predict_layers").text, count);
+    gguf_builder_change_u32(reading->out, hf_key_of(reading, "block_count").text,
+                            reading->layer_count + count);
+    return OK;
+}
+
 enum status hf_tensors_read(struct hf_reading *reading, struct error *err)
 {
     enum status status = check_vocabulary(reading, err);
+    if (status == OK && reading->family->next_tensors != NULL) {
+        status = find_next_layers(reading, err);
+    }
     for (const struct hf_tensor_row *row = reading->family->model_tensors;
          row->name != NULL && status == OK; row++) {
         if (strcmp(row->gguf, "token_embd.weight") != 0) {

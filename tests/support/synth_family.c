@@ -58,6 +58,10 @@ const struct synth_family synth_family_rows[] = {
      .tensors = SYNTH_NORMS | SYNTH_POST_NAMED | SYNTH_QKV_BIASES | SYNTH_OUTPUT_BIASES |
                 SYNTH_SINKS | SYNTH_EXPERTS | SYNTH_EXPERT_BIASES,
      .window = WINDOW},
+    {.arch = "deepseek2",
+     .tensors = SYNTH_NORMS | SYNTH_LATENT | SYNTH_EXPERTS | SYNTH_SHARED_PLAIN | SYNTH_MERIT_BIAS,
+     .rotary_dim = 8,
+     .leading_dense = 1},
 };
 
 const uint32_t synth_family_count = sizeof synth_family_rows / sizeof synth_family_rows[0];

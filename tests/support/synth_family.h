@@ -29,7 +29,10 @@ enum {
     SYNTH_POST_NAMED = 1 << 16,    /* ffn_norm is named post_attention_norm */
     SYNTH_SINKS = 1 << 17,         /* attn_sinks */
     SYNTH_EXPERT_BIASES = 1 << 18, /* of router and experts */
-    SYNTH_EACH_NORMS = 1 << 19     /* attn_q_norm and attn_k_norm, one each head */
+    SYNTH_EACH_NORMS = 1 << 19,    /* attn_q_norm and attn_k_norm, one each head */
+    SYNTH_LATENT = 1 << 20,        /* attn_q_a, attn_q_b, attn_kv_a_mqa, attn_k_b, attn_v_b */
+    SYNTH_SHARED_PLAIN = 1 << 21,  /* as many shared experts as routed ones are used, no gate */
+    SYNTH_MERIT_BIAS = 1 << 22     /* exp_probs_b */
 };
 
 struct synth_family {
@@ -41,10 +44,18 @@ struct synth_family {
     float scales;            /* embedding_scale, residual_scale, attention.scale, or 0 */
     float logit_scale;       /* or 0 */
     uint32_t rotary_dim;     /* rope.dimension_count, or 0: that of a head */
+    uint32_t leading_dense;  /* layers in front that have an ffn, if there are more */
 };
 
 extern const struct synth_family synth_family_rows[];
 extern const uint32_t synth_family_count;
+
+/* Lengths of latent attention, whose heads have head_dim values, rotary_dim of them rotated. */
+enum {
+    SYNTH_Q_RANK = 40,
+    SYNTH_KV_RANK = 24,
+    SYNTH_VALUE_DIM = 12
+};
 
 /* NULL when there is none of that name. */
 const struct synth_family *synth_family_find(const char *arch);

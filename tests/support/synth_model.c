@@ -130,13 +130,18 @@ static void add_matrix(struct gguf_writer *writer, const struct synth_options *o
                          (uint64_t[2]){rows, row_values}, make_row, (void *)options);
 }
 
-/* One matrix an expert. */
+/* One matrix an expert, or a head. */
+static void add_matrices(struct gguf_writer *writer, const struct synth_options *options,
+                         const char *name, uint64_t count, uint64_t rows, uint64_t row_values)
+{
+    gguf_writer_add_rows(writer, name, dtype_for_row(options->dtype, row_values), 3,
+                         (uint64_t[3]){count, rows, row_values}, make_row, (void *)options);
+}
+
 static void add_experts(struct gguf_writer *writer, const struct synth_options *options,
                         const char *name, uint64_t rows, uint64_t row_values)
 {
-    gguf_writer_add_rows(writer, name, dtype_for_row(options->dtype, row_values), 3,
-                         (uint64_t[3]){options->expert_count, rows, row_values}, make_row,
-                         (void *)options);
+    add_matrices(writer, options, name, options->expert_count, rows, row_values);
 }
 
 static void add_vector(struct gguf_writer *writer, const struct synth_options *options,
@@ -168,6 +173,13 @@ static bool has_experts(const struct synth_options *options)
     return has(options, SYNTH_EXPERTS);
 }
 
+/* How many layers in front have an ffn though the others have experts. */
+static uint32_t leading_dense(const struct synth_options *o)
+{
+    uint32_t count = synth_family_find(o->arch)->leading_dense;
+    return count < o->layer_count ? count : 0;
+}
+
 static void add_layer_experts(struct gguf_writer *writer, const struct synth_options *o,
                               uint32_t layer)
 {
@@ -188,14 +200,22 @@ static void add_layer_experts(struct gguf_writer *writer, const struct synth_opt
         add_matrix(writer, o, layer_tensor(layer, "ffn_down_exps.bias").text, DTYPE_F32,
                    o->expert_count, o->dim);
     }
+    if (has(o, SYNTH_MERIT_BIAS)) {
+        add_vector(writer, o, layer_tensor(layer, "exp_probs_b.bias").text, o->expert_count);
+    }
     if (has(o, SYNTH_SHARED_EXPERT)) {
         add_vector(writer, o, layer_tensor(layer, "ffn_gate_inp_shexp.weight").text, o->dim);
-        add_matrix(writer, o, layer_tensor(layer, "ffn_gate_shexp.weight").text, o->dtype,
-                   o->shared_ffn_dim, o->dim);
-        add_matrix(writer, o, layer_tensor(layer, "ffn_up_shexp.weight").text, o->dtype,
-                   o->shared_ffn_dim, o->dim);
+    }
+    if (has(o, SYNTH_SHARED_EXPERT | SYNTH_SHARED_PLAIN)) {
+        uint64_t ffn_dim = has(o, SYNTH_SHARED_PLAIN)
+                               ? (uint64_t)o->expert_used_count * o->expert_ffn_dim
+                               : o->shared_ffn_dim;
+        add_matrix(writer, o, layer_tensor(layer, "ffn_gate_shexp.weight").text, o->dtype, ffn_dim,
+                   o->dim);
+        add_matrix(writer, o, layer_tensor(layer, "ffn_up_shexp.weight").text, o->dtype, ffn_dim,
+                   o->dim);
         add_matrix(writer, o, layer_tensor(layer, "ffn_down_shexp.weight").text, o->dtype, o->dim,
-                   o->shared_ffn_dim);
+                   ffn_dim);
     }
 }
 
@@ -288,11 +308,35 @@ static void add_layer_attention(struct gguf_writer *writer, const struct synth_o
     add_parts(writer, o, layer, parts, sizeof parts / sizeof parts[0]);
 }
 
+static void add_layer_latent(struct gguf_writer *writer, const struct synth_options *o,
+                             uint32_t layer)
+{
+    uint64_t heads = o->head_count;
+    uint32_t rotary_dim = synth_family_find(o->arch)->rotary_dim;
+    const struct part parts[] = {
+        {"attn_q_a.weight", SYNTH_Q_RANK, o->dim, true},
+        {"attn_q_a_norm.weight", 0, SYNTH_Q_RANK, true},
+        {"attn_q_b.weight", heads * o->head_dim, SYNTH_Q_RANK, true},
+        {"attn_kv_a_mqa.weight", SYNTH_KV_RANK + rotary_dim, o->dim, true},
+        {"attn_kv_a_norm.weight", 0, SYNTH_KV_RANK, true},
+        {"attn_output.weight", o->dim, heads * SYNTH_VALUE_DIM, true},
+    };
+    add_parts(writer, o, layer, parts, sizeof parts / sizeof parts[0]);
+    add_matrices(writer, o, layer_tensor(layer, "attn_k_b.weight").text, o->head_count,
+                 SYNTH_KV_RANK, o->head_dim - rotary_dim);
+    add_matrices(writer, o, layer_tensor(layer, "attn_v_b.weight").text, o->head_count,
+                 SYNTH_VALUE_DIM, SYNTH_KV_RANK);
+}
+
 static void add_layer(struct gguf_writer *writer, const struct synth_options *o, uint32_t layer)
 {
     add_layer_norms(writer, o, layer);
-    add_layer_attention(writer, o, layer);
-    if (has_experts(o)) {
+    if (has(o, SYNTH_LATENT)) {
+        add_layer_latent(writer, o, layer);
+    } else {
+        add_layer_attention(writer, o, layer);
+    }
+    if (has_experts(o) && layer >= leading_dense(o)) {
         add_layer_experts(writer, o, layer);
     } else {
         add_layer_ffn(writer, o, layer);
@@ -380,6 +424,35 @@ static void add_family_keys(struct gguf_writer *writer, const struct synth_optio
                  family->rotary_dim > 0 ? family->rotary_dim : options->head_dim);
 }
 
+/* As files of today have them: one head of what the cache holds. */
+static void add_latent_keys(struct gguf_writer *writer, const struct synth_options *options)
+{
+    uint32_t rotary_dim = synth_family_find(options->arch)->rotary_dim;
+    add_arch_u32(writer, options, "attention.head_count_kv", 1);
+    add_arch_u32(writer, options, "attention.q_lora_rank", SYNTH_Q_RANK);
+    add_arch_u32(writer, options, "attention.kv_lora_rank", SYNTH_KV_RANK);
+    add_arch_u32(writer, options, "attention.key_length", SYNTH_KV_RANK + rotary_dim);
+    add_arch_u32(writer, options, "attention.value_length", SYNTH_KV_RANK);
+    add_arch_u32(writer, options, "attention.key_length_mla", options->head_dim);
+    add_arch_u32(writer, options, "attention.value_length_mla", SYNTH_VALUE_DIM);
+}
+
+/* The routing of DeepSeek-V3, with groups of two where that goes. */
+static void add_routing_keys(struct gguf_writer *writer, const struct synth_options *options)
+{
+    char key[96];
+    bool groups = options->expert_count % 2 == 0 && options->expert_used_count <= 4 &&
+                  options->expert_count >= 4;
+    add_arch_u32(writer, options, "leading_dense_block_count", leading_dense(options));
+    add_arch_u32(writer, options, "expert_shared_count", options->expert_used_count);
+    add_arch_u32(writer, options, "expert_gating_func", 2);
+    add_arch_u32(writer, options, "expert_group_count", groups ? options->expert_count / 2 : 1);
+    add_arch_u32(writer, options, "expert_group_used_count", groups ? 2 : 1);
+    add_arch_f32(writer, options, "expert_weights_scale", 1.5f);
+    snprintf(key, sizeof key, "%s.expert_weights_norm", options->arch);
+    gguf_writer_add_bool(writer, key, true);
+}
+
 static void add_metadata(struct gguf_writer *writer, const struct synth_options *options)
 {
     gguf_writer_add_string(writer, "general.architecture", options->arch);
@@ -391,9 +464,13 @@ static void add_metadata(struct gguf_writer *writer, const struct synth_options 
     add_arch_u32(writer, options, "embedding_length", options->dim);
     add_arch_u32(writer, options, "feed_forward_length", options->ffn_dim);
     add_arch_u32(writer, options, "attention.head_count", options->head_count);
-    add_arch_u32(writer, options, "attention.head_count_kv", options->kv_head_count);
-    add_arch_u32(writer, options, "attention.key_length", options->head_dim);
-    add_arch_u32(writer, options, "attention.value_length", options->head_dim);
+    if (has(options, SYNTH_LATENT)) {
+        add_latent_keys(writer, options);
+    } else {
+        add_arch_u32(writer, options, "attention.head_count_kv", options->kv_head_count);
+        add_arch_u32(writer, options, "attention.key_length", options->head_dim);
+        add_arch_u32(writer, options, "attention.value_length", options->head_dim);
+    }
     add_arch_f32(writer, options,
                  has(options, SYNTH_LAYER_NORM) ? "attention.layer_norm_epsilon"
                                                 : "attention.layer_norm_rms_epsilon",
@@ -407,6 +484,9 @@ static void add_metadata(struct gguf_writer *writer, const struct synth_options 
     }
     if (has(options, SYNTH_SHARED_EXPERT)) {
         add_arch_u32(writer, options, "expert_shared_feed_forward_length", options->shared_ffn_dim);
+    }
+    if (has(options, SYNTH_SHARED_PLAIN)) {
+        add_routing_keys(writer, options);
     }
     add_family_keys(writer, options);
     add_rope_scaling(writer, options);
