@@ -70,7 +70,8 @@ def llama():
     yield Case("llama-head_dim", "Llama", sizes(head_dim=20, num_hidden_layers=3), dtype="float16")
     yield Case("llama-every_head", "Llama", sizes(num_key_value_heads=4), hub=False)
     yield Case("llama-bias", "Llama", sizes(attention_bias=True, mlp_bias=True))
-    yield Case("llama-llama3", "Llama", sizes(tie_word_embeddings=True, **LLAMA3), golden=True)
+    yield Case("llama-llama3", "Llama", sizes(tie_word_embeddings=True, **LLAMA3), golden=True,
+               dtype="bfloat16")
     yield Case("llama-llama3_saved", "Llama", sizes(**LLAMA3), hub=False)
     yield Case("llama-linear", "Llama", sizes(**LINEAR))
     yield Case("llama-linear_type", "Llama", sizes(**LINEAR),
@@ -136,10 +137,14 @@ def qwen2_moe():
     def experts(**changes):
         return sizes(**{**dict(moe_intermediate_size=24, shared_expert_intermediate_size=40,
                                num_experts=6, num_experts_per_tok=2), **changes})
-    yield Case("qwen2_moe-base", "Qwen2Moe", experts(), golden=True, dtype="bfloat16")
+    yield Case("qwen2_moe-base", "Qwen2Moe", experts(), dtype="bfloat16")
     yield Case("qwen2_moe-normalised", "Qwen2Moe", experts(norm_topk_prob=True), hub=False)
     yield Case("qwen2_moe-equal", "Qwen2Moe", experts(), equal_experts=True)
-    yield Case("qwen2_moe-mixed", "Qwen2Moe", experts(num_hidden_layers=3, mlp_only_layers=[0]))
+    yield Case("qwen2_moe-mixed", "Qwen2Moe", experts(mlp_only_layers=[0]), golden=True,
+               dtype="bfloat16")
+    yield Case("qwen2_moe-every_second", "Qwen2Moe", experts(num_hidden_layers=4,
+                                                             decoder_sparse_step=2,
+                                                             mlp_only_layers=[3]), hub=False)
 
 
 def qwen3_moe():
@@ -265,7 +270,7 @@ def stablelm():
 
 
 def starcoder2():
-    yield Case("starcoder2-base", "Starcoder2", sizes(), golden=True)
+    yield Case("starcoder2-base", "Starcoder2", sizes(), golden=True, dtype="bfloat16")
     yield Case("starcoder2-window", "Starcoder2", sizes(sliding_window=24,
                                                         tie_word_embeddings=False),
                dtype="bfloat16", hub=False)
@@ -328,26 +333,44 @@ def gpt_oss():
         dtype="bfloat16")
 
 
+def deepseek(**changes):
+    """Latent vectors of 20, so that with 8 rotated values they are no whole registers."""
+    return sizes(**{**dict(q_lora_rank=20, kv_lora_rank=20, qk_nope_head_dim=12, qk_rope_head_dim=8,
+                           v_head_dim=10, n_routed_experts=6, num_experts_per_tok=2,
+                           n_shared_experts=1, moe_intermediate_size=20, first_k_dense_replace=1,
+                           head_dim=8, num_key_value_heads=4), **changes})
+
+
 def deepseek_v2():
-    yield Case("deepseek_v2-lite", "DeepseekV2", sizes(
-        q_lora_rank=None, kv_lora_rank=24, qk_nope_head_dim=12, qk_rope_head_dim=8, v_head_dim=10,
-        n_routed_experts=6, num_experts_per_tok=2, n_shared_experts=2, moe_intermediate_size=20,
-        first_k_dense_replace=1, num_hidden_layers=3, head_dim=8, topk_method="greedy",
-        num_key_value_heads=4), dtype="bfloat16")
-    yield Case("deepseek_v2-grouped", "DeepseekV2", sizes(
-        q_lora_rank=20, kv_lora_rank=24, qk_nope_head_dim=12, qk_rope_head_dim=8, v_head_dim=10,
-        n_routed_experts=6, num_experts_per_tok=2, n_shared_experts=1, moe_intermediate_size=20,
-        first_k_dense_replace=1, num_hidden_layers=2, head_dim=8, routed_scaling_factor=1.5,
-        topk_method="group_limited_greedy", n_group=3, topk_group=2, num_key_value_heads=4),
+    yarn = rope("yarn", factor=8.0, original_max_position_embeddings=64, beta_fast=32.0,
+                beta_slow=1.0, mscale=0.707, mscale_all_dim=0.707)
+    yield Case("deepseek_v2-lite", "DeepseekV2", deepseek(
+        q_lora_rank=None, kv_lora_rank=24, n_shared_experts=2, num_hidden_layers=3,
+        topk_method="greedy"), dtype="bfloat16")
+    yield Case("deepseek_v2-grouped", "DeepseekV2", deepseek(
+        routed_scaling_factor=1.5, topk_method="group_limited_greedy", n_group=3, topk_group=2),
         hub=False)
+    yield Case("deepseek_v2-yarn", "DeepseekV2", deepseek(q_lora_rank=None, **yarn), golden=True,
+               dtype="bfloat16")
+    yield Case("deepseek_v2-blocks", "DeepseekV2", deepseek(
+        hidden_size=64, intermediate_size=96, q_lora_rank=32, kv_lora_rank=32, qk_nope_head_dim=32,
+        v_head_dim=32, moe_intermediate_size=32))
 
 
 def deepseek_v3():
-    yield Case("deepseek_v3-base", "DeepseekV3", sizes(
-        q_lora_rank=20, kv_lora_rank=24, qk_nope_head_dim=12, qk_rope_head_dim=8, v_head_dim=10,
-        n_routed_experts=8, num_experts_per_tok=3, n_shared_experts=1, moe_intermediate_size=20,
-        first_k_dense_replace=1, num_hidden_layers=2, head_dim=8, n_group=4, topk_group=2,
-        num_key_value_heads=4), dtype="bfloat16")
+    def experts(**changes):
+        return deepseek(**{**dict(n_routed_experts=8, num_experts_per_tok=3, n_group=4,
+                                  topk_group=2), **changes})
+    yarn = rope("yarn", factor=4.0, original_max_position_embeddings=64, mscale=1.3,
+                mscale_all_dim=0.9)
+    yield Case("deepseek_v3-base", "DeepseekV3", experts(), golden=True, dtype="bfloat16")
+    yield Case("deepseek_v3-yarn", "DeepseekV3", experts(norm_topk_prob=False, **yarn),
+               dtype="bfloat16")
+    yield Case("deepseek_v3-saved", "DeepseekV3", experts(q_lora_rank=None, n_group=1, topk_group=1,
+                                                          first_k_dense_replace=0), hub=False)
+    yield Case("deepseek_v3-halves", "DeepseekV3", experts(rope_interleave=False))
+    yield Case("deepseek_v3-next", "DeepseekV3", experts(), rename="with_next_layer",
+               dtype="bfloat16")
 
 
 FAMILIES = (llama, mistral, mixtral, qwen2, qwen3, qwen2_moe, qwen3_moe, olmo2, olmoe, phi3, gemma2,

@@ -71,6 +71,21 @@ def with_frequencies(tensors, config):
     return tensors
 
 
+def with_next_layer(tensors, config):
+    """DeepSeek-V3 as published: behind the last layer one that guesses the token after next."""
+    last = f"model.layers.{config['num_hidden_layers'] - 1}."
+    front = f"model.layers.{config['num_hidden_layers']}."
+    dim = config["hidden_size"]
+    for name in [name for name in tensors if name.startswith(last)]:
+        tensors[front + name.removeprefix(last)] = tensors[name].clone()
+    tensors[front + "embed_tokens.weight"] = tensors["model.embed_tokens.weight"].clone()
+    tensors[front + "shared_head.head.weight"] = tensors["lm_head.weight"].clone()
+    for part in ("enorm", "hnorm", "shared_head.norm"):
+        tensors[front + part + ".weight"] = torch.ones(dim, dtype=torch.bfloat16)
+    tensors[front + "eh_proj.weight"] = torch.ones(dim, 2 * dim, dtype=torch.bfloat16)
+    return tensors
+
+
 def with_neox_masks(tensors, config):
     """GPT-NeoX and Pythia as published: masks and frequencies beside the weights."""
     positions = config["max_position_embeddings"]
