@@ -11,6 +11,8 @@
 static const float scale_max = 1e6f;
 static const float norm_epsilon_max = 1.0f;
 static const char *const layer_windows_key = "sluice.layer_windows";
+static const char *const unrotated_layers_key = "sluice.unrotated_layers";
+static const char *const activation_key = "sluice.activation";
 static const char *const pattern_suffix = "attention.sliding_window_pattern";
 
 static enum status read_norms(const struct params_reader *reader, struct model_params *params,
@@ -112,6 +114,36 @@ static enum status read_windows(const struct params_reader *reader, struct model
     return status;
 }
 
+/* Models that have the form of a family, but another function in their ffn. */
+static enum status read_activation(const struct params_reader *reader, struct model_params *params,
+                                   struct error *err)
+{
+    static const struct {
+        const char *name;
+        enum activation activation;
+    } rows[] = {{"silu", ACTIVATION_SILU},
+                {"gelu", ACTIVATION_GELU},
+                {"gelu_tanh", ACTIVATION_GELU_TANH},
+                {"relu", ACTIVATION_RELU}};
+    struct gguf_string name = {NULL, 0};
+    params->ffn = reader->family->ffn;
+    params->activation = reader->family->activation;
+    enum status status = gguf_get_string(reader->file, activation_key, false, &name, err);
+    if (status != OK || name.bytes == NULL) {
+        return status;
+    }
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (gguf_string_equal(name, rows[i].name)) {
+            params->activation = rows[i].activation;
+            return OK;
+        }
+    }
+    char text[PARAMS_KEY_BYTES];
+    return error_set(err, ERR_UNSUPPORTED,
+                     "%s: %s is \"%s\"; the known ones are silu, gelu, gelu_tanh, relu",
+                     reader->file->path, activation_key, family_printable(text, sizeof text, name));
+}
+
 /* Each suffix with the largest value that asks for nothing. */
 static enum status refuse_others(const struct params_reader *reader, struct model_params *params,
                                  struct error *err)
@@ -163,11 +195,9 @@ enum status layer_params_read(const struct params_reader *reader, struct model_p
 {
     typedef enum status (*step_fn)(const struct params_reader *, struct model_params *,
                                    struct error *);
-    static const step_fn steps[] = {read_norms, read_residual, read_scales, read_windows,
-                                    refuse_others};
+    static const step_fn steps[] = {read_norms,   read_residual,   read_scales,
+                                    read_windows, read_activation, refuse_others};
     enum status status = OK;
-    params->ffn = reader->family->ffn;
-    params->activation = reader->family->activation;
     params->qkv_bias = reader->family->qkv_bias;
     params->qkv_fused = gguf_find_tensor(reader->file, "blk.0.attn_qkv.weight") != NULL;
     params->sinks = reader->family->sinks;
@@ -199,18 +229,25 @@ static void assign_by_period(struct model *model)
     }
 }
 
-/* By an array with a value for every layer: its window, or whether it has the model's. */
+/* An array with a value for every layer. */
+static enum status find_array(const struct model *model, const struct gguf *file, const char *key,
+                              enum gguf_type type, struct gguf_array *values, struct error *err)
+{
+    enum status status = gguf_get_array(file, key, true, type, values, err);
+    return status != OK || values->element_count == model->params.layer_count
+               ? status
+               : error_set(err, ERR_FORMAT, "%s: %s has %llu values for %u layers", file->path, key,
+                           (unsigned long long)values->element_count, model->params.layer_count);
+}
+
+/* By such an array: a layer's window, or whether it has the model's. */
 static enum status assign_by_array(struct model *model, const struct gguf *file, const char *key,
                                    enum gguf_type type, struct error *err)
 {
     struct gguf_array values = {.element_count = 0};
-    enum status status = gguf_get_array(file, key, true, type, &values, err);
+    enum status status = find_array(model, file, key, type, &values, err);
     if (status != OK) {
         return status;
-    }
-    if (values.element_count != model->params.layer_count) {
-        return error_set(err, ERR_FORMAT, "%s: %s has %llu values for %u layers", file->path, key,
-                         (unsigned long long)values.element_count, model->params.layer_count);
     }
     for (uint32_t i = 0; i < model->params.layer_count; i++) {
         uint32_t value = (uint32_t)gguf_array_u64(&values, i);
@@ -240,12 +277,22 @@ static enum status assign_windows(struct model *model, const struct gguf *file, 
 enum status layer_params_assign(struct model *model, const struct gguf *file, struct error *err)
 {
     const struct model_params *params = &model->params;
+    struct gguf_array unrotated = {.element_count = 0};
     enum status status = assign_windows(model, file, err);
+    bool by_layer = gguf_find(file, unrotated_layers_key) != NULL;
+    if (status == OK && by_layer) {
+        status = find_array(model, file, unrotated_layers_key, GGUF_UINT32, &unrotated, err);
+    }
+    if (status != OK) {
+        return status;
+    }
     for (uint32_t i = 0; i < params->layer_count; i++) {
         struct model_layer *layer = &model->layers[i];
         bool plain = params->window_rope_plain && layer->window > 0;
         layer->rope = plain ? LAYER_ROPE_PLAIN : LAYER_ROPE_SCALED;
-        if (params->learned_positions || ends_period(i, params->no_rope_period)) {
+        bool still =
+            by_layer ? gguf_array_u64(&unrotated, i) != 0 : ends_period(i, params->no_rope_period);
+        if (params->learned_positions || still) {
             layer->rope = LAYER_ROPE_NONE;
         }
     }

@@ -167,8 +167,8 @@ static void configurations_are_checked(void **state)
     refuse_config(folder, "{\"model_type\":\"mamba\\n\"}",
                   "config.json: model_type is \"mamba?\"; the known ones are llama, mistral,");
     refuse_config(folder, "{\"model_type\":\"llama\"}", "config.json: hidden_size is missing");
-    refuse_config(folder, CONFIG(",\"hidden_act\":\"gelu\""),
-                  "hidden_act is \"gelu\"; of a llama model it must be silu");
+    refuse_config(folder, CONFIG(",\"hidden_act\":\"mish\""),
+                  "hidden_act is \"mish\"; of a llama model it must be silu");
     refuse_config(folder, CONFIG(",\"head_dim\":0"), "config.json: head_dim is 0, limits 1 and");
     refuse_config(folder, CONFIG(",\"head_dim\":2.5"), "config.json: head_dim is not an integer");
     refuse_config(folder, CONFIG(",\"sliding_window\":16"),
@@ -188,6 +188,66 @@ static void configurations_are_checked(void **state)
     refuse_config(folder, CONFIG(",\"rope_scaling\":7"), "rope_scaling is not an object");
     refuse_config(folder, CONFIG(",\"tie_word_embeddings\":1"),
                   "tie_word_embeddings is not true or false");
+}
+
+#define TYPED(type, more) "{\"model_type\":\"" type "\"," CONFIG_SIZES more "}"
+#define QWEN3_MOE                                                                                  \
+    ",\"num_experts\":3,\"num_experts_per_tok\":2,\"moe_intermediate_size\":2,\"head_dim\":2"
+#define DEEPSEEK                                                                                   \
+    ",\"kv_lora_rank\":4,\"qk_nope_head_dim\":4,\"qk_rope_head_dim\":2,\"v_head_dim\":4,"          \
+    "\"n_routed_experts\":4,\"num_experts_per_tok\":2,\"moe_intermediate_size\":2,"                \
+    "\"routed_scaling_factor\":1.5"
+#define GPT_OSS ",\"num_local_experts\":3,\"num_experts_per_tok\":2"
+
+/* What tells layers and routers apart in mixtures of experts. */
+static void configurations_of_mixtures_are_checked(void **state)
+{
+    const struct hf_folder *folder = *state;
+    hf_folder_write_weights(folder, "model.safetensors", embedded);
+    refuse_config(folder, TYPED("qwen3_moe", QWEN3_MOE ",\"mlp_only_layers\":[1]"),
+                  "mlp_only_layers[0] is no index of one of 1 layers");
+    refuse_config(folder, TYPED("qwen3_moe", QWEN3_MOE ",\"decoder_sparse_step\":0"),
+                  "decoder_sparse_step is 0, limits 1");
+    refuse_config(folder, TYPED("deepseek_v2", DEEPSEEK ",\"first_k_dense_replace\":2"),
+                  "first_k_dense_replace is 2, limits 0 and 1");
+    refuse_config(folder, TYPED("deepseek_v2", DEEPSEEK ",\"norm_topk_prob\":true"),
+                  "norm_topk_prob of a deepseek_v2 model must be false");
+    refuse_config(folder, TYPED("deepseek_v2", DEEPSEEK ",\"topk_method\":\"noaux_tc\""),
+                  "topk_method is \"noaux_tc\"; of a deepseek_v2 model it must be greedy");
+    refuse_config(folder,
+                  TYPED("deepseek_v2", DEEPSEEK ",\"topk_method\":\"group_limited_greedy\""),
+                  "n_group is missing");
+    refuse_config(folder, TYPED("deepseek_v3", DEEPSEEK), "n_group is missing");
+    refuse_config(
+        folder,
+        TYPED("deepseek_v3", DEEPSEEK ",\"n_group\":2,\"topk_group\":1,\"scoring_func\":\"tanh\""),
+        "scoring_func is \"tanh\"; of a deepseek_v3 model it must be sigmoid");
+    refuse_config(folder, TYPED("deepseek_v3", DEEPSEEK ",\"n_group\":2,\"topk_group\":1"),
+                  "tensor model.layers.0.self_attn.kv_a_proj_with_mqa.weight is missing");
+    refuse_config(folder, TYPED("gpt_oss", GPT_OSS ",\"swiglu_limit\":8"),
+                  "swiglu_limit is 8; of a gpt_oss model it must be 7");
+    refuse_config(folder,
+                  TYPED("gpt_oss", GPT_OSS ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4}"),
+                  "rope_scaling.truncate is true; it must be false");
+    refuse_config(folder, TYPED("gpt_oss", GPT_OSS),
+                  "tensor model.layers.0.self_attn.sinks is missing");
+}
+
+static void configurations_of_other_forms_are_checked(void **state)
+{
+    const struct hf_folder *folder = *state;
+    hf_folder_write_weights(folder, "model.safetensors", embedded);
+    refuse_config(folder, TYPED("smollm3", ",\"no_rope_layers\":[1,0]"),
+                  "no_rope_layers has 2 entries for 1 layers");
+    refuse_config(folder, TYPED("gemma3", ""), "text_config is missing");
+    refuse_config(folder, TYPED("gemma3", ",\"text_config\":{\"hidden_size\":0}"),
+                  "text_config.hidden_size is 0");
+    refuse_config(folder,
+                  TYPED("cohere", ",\"layer_norm_eps\":1e-5,\"logit_scale\":1,"
+                                  "\"use_qk_norm\":true"),
+                  "tensor model.layers.0.self_attn.q_norm.weight is missing");
+    refuse_config(folder, TYPED("stablelm", ",\"layer_norm_eps\":1e-5,\"qk_layernorm\":1"),
+                  "qk_layernorm is not true or false");
 }
 
 static void weights_of_other_models_are_refused(void **state)
@@ -286,6 +346,8 @@ int main(void)
         FOLDER_TEST(old_and_new_rotary_settings_read_alike),
         FOLDER_TEST(either_matrix_of_a_tied_model_may_be_stored),
         FOLDER_TEST(configurations_are_checked),
+        FOLDER_TEST(configurations_of_mixtures_are_checked),
+        FOLDER_TEST(configurations_of_other_forms_are_checked),
         FOLDER_TEST(weights_of_other_models_are_refused),
         FOLDER_TEST(the_index_of_shards_is_checked),
         FOLDER_TEST(shards_make_one_model),

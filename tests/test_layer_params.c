@@ -125,6 +125,41 @@ static void files_may_name_the_windows_layer_by_layer(void **state)
                                  WORDS("sluice.layer_windows has 3", "2 layers"));
 }
 
+static void layers_without_rotation_may_be_named_one_by_one(void **state)
+{
+    (void)state;
+    static const uint32_t unrotated[] = {1, 0, 1, 0, 0};
+    struct model_layer layers[LAYERS_MAX];
+    struct model model;
+    struct model_fixture fixture;
+    model_fixture_start(&fixture, "smollm3");
+    gguf_writer_add_array(&fixture.writer, "sluice.unrotated_layers", GGUF_UINT32, unrotated, 5);
+    read_layers(&fixture, &model, layers, 5);
+    for (uint32_t i = 0; i < 5; i++) {
+        assert_int_equal(layers[i].rope, unrotated[i] != 0 ? LAYER_ROPE_NONE : LAYER_ROPE_SCALED);
+    }
+    model_fixture_finish(&fixture);
+    model_fixture_start(&fixture, "smollm3");
+    gguf_writer_add_array(&fixture.writer, "sluice.unrotated_layers", GGUF_UINT32, unrotated, 5);
+    model_fixture_expect_refusal(&fixture, ERR_FORMAT,
+                                 WORDS("sluice.unrotated_layers has 5", "2 layers"));
+}
+
+static void the_activation_of_a_file_wins_over_the_familys(void **state)
+{
+    (void)state;
+    struct model_fixture fixture;
+    model_fixture_start(&fixture, "llama");
+    model_fixture_set_string(&fixture, "sluice.activation", "gelu_tanh");
+    model_fixture_open_valid(&fixture);
+    assert_int_equal(fixture.model.params.activation, ACTIVATION_GELU_TANH);
+    model_fixture_finish(&fixture);
+    model_fixture_start(&fixture, "llama");
+    model_fixture_set_string(&fixture, "sluice.activation", "mish");
+    model_fixture_expect_refusal(&fixture, ERR_UNSUPPORTED,
+                                 WORDS("sluice.activation is \"mish\"", "gelu_tanh"));
+}
+
 static void the_rotation_of_a_checkpoint_wins_over_the_familys(void **state)
 {
     (void)state;
@@ -334,6 +369,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(windows_alternate_by_the_familys_period),
         cmocka_unit_test(files_may_name_the_windows_layer_by_layer),
+        cmocka_unit_test(layers_without_rotation_may_be_named_one_by_one),
+        cmocka_unit_test(the_activation_of_a_file_wins_over_the_familys),
         cmocka_unit_test(the_rotation_of_a_checkpoint_wins_over_the_familys),
         cmocka_unit_test(scales_are_the_familys_or_the_files),
         cmocka_unit_test(layers_may_be_parallel_where_the_family_leaves_it_open),

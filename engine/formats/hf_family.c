@@ -128,9 +128,30 @@ static const struct hf_key_row gemma3_keys[] = {
     {0},
 };
 
+/* Published configurations with a vision part leave out what is the library's default. */
+static const struct hf_key_row gemma3_sizes[] = {
+    {"hidden_size", "embedding_length", HF_KEY_COUNT, false, LIMIT_MODEL_DIM, 2304},
+    {"num_hidden_layers", "block_count", HF_KEY_COUNT, false, LIMIT_MODEL_LAYERS, 26},
+    {"num_attention_heads", "attention.head_count", HF_KEY_COUNT, false, LIMIT_MODEL_HEADS, 8},
+    {"num_key_value_heads", "attention.head_count_kv", HF_KEY_COUNT, false, LIMIT_MODEL_HEADS, 4},
+    {"vocab_size", "vocab_size", HF_KEY_COUNT, false, LIMIT_MODEL_VOCAB, 262208},
+    {"intermediate_size", "feed_forward_length", HF_KEY_COUNT, false, LIMIT_MODEL_DIM, 9216},
+    {"rms_norm_eps", "attention.layer_norm_rms_epsilon", HF_KEY_REAL, false, 1, 1e-6},
+    {0},
+};
+
+static const struct hf_key_row gpt_oss_keys[] = {
+    {"intermediate_size", "expert_feed_forward_length", HF_KEY_COUNT, true, LIMIT_MODEL_DIM, 0},
+    {"num_local_experts", "expert_count", HF_KEY_COUNT, true, LIMIT_MODEL_EXPERTS, 0},
+    {"num_experts_per_tok", "expert_used_count", HF_KEY_COUNT, true, LIMIT_MODEL_EXPERTS_USED, 0},
+    {"swiglu_limit", NULL, HF_KEY_EXACT, false, 7.0, 0},
+    {"swiglu_alpha", NULL, HF_KEY_EXACT, false, 1.702, 0},
+    {"attention_bias", NULL, HF_KEY_TRUE, false, 0, 0},
+    {0},
+};
+
 static const struct hf_key_row stablelm_keys[] = {
     {"use_parallel_residual", "use_parallel_residual", HF_KEY_FLAG, false, 0, 0},
-    {"qk_layernorm", NULL, HF_KEY_FALSE, false, 0, 0},
     {0},
 };
 
@@ -141,7 +162,6 @@ static const struct hf_key_row starcoder2_keys[] = {
 
 static const struct hf_key_row cohere_keys[] = {
     {"logit_scale", "logit_scale", HF_KEY_REAL, true, REAL_MAX, 0},
-    {"use_qk_norm", NULL, HF_KEY_FALSE, false, 0, 0},
     {0},
 };
 
@@ -165,7 +185,6 @@ static const struct hf_key_row gpt2_keys[] = {
 static const struct hf_key_row falcon_keys[] = {
     {"layer_norm_epsilon", "attention.layer_norm_epsilon", HF_KEY_REAL, true, 1, 0},
     {"alibi", NULL, HF_KEY_FALSE, false, 0, 0},
-    {"parallel_attn", NULL, HF_KEY_TRUE, false, 0, 0},
     {0},
 };
 
@@ -186,8 +205,8 @@ static const struct hf_key_row *const granite_lists[] = {sizes, kv_heads,       
                                                          rms,   granite_scales, NULL};
 static const struct hf_key_row *const gemma2_lists[] = {sizes, kv_heads,    dense,
                                                         rms,   gemma2_caps, NULL};
-static const struct hf_key_row *const gemma3_lists[] = {sizes, kv_heads,    dense,
-                                                        rms,   gemma3_keys, NULL};
+static const struct hf_key_row *const gemma3_lists[] = {gemma3_sizes, gemma3_keys, NULL};
+static const struct hf_key_row *const gpt_oss_lists[] = {sizes, kv_heads, rms, gpt_oss_keys, NULL};
 static const struct hf_key_row *const stablelm_lists[] = {sizes,      kv_heads,      dense,
                                                           layer_norm, stablelm_keys, NULL};
 static const struct hf_key_row *const starcoder2_lists[] = {sizes, kv_heads, dense, starcoder2_keys,
@@ -290,6 +309,12 @@ static const struct hf_tensor_row qk_norms[] = {
     {0},
 };
 
+static const struct hf_tensor_row stablelm_qk_norms[] = {
+    {"self_attn.q_layernorm.norms.*.weight", "attn_q_norm.weight", HF_STACK},
+    {"self_attn.k_layernorm.norms.*.weight", "attn_k_norm.weight", HF_STACK},
+    {0},
+};
+
 static const struct hf_tensor_row gemma_qk_norms[] = {
     {"self_attn.q_norm.weight", "attn_q_norm.weight", HF_ADD_ONE},
     {"self_attn.k_norm.weight", "attn_k_norm.weight", HF_ADD_ONE},
@@ -380,6 +405,19 @@ static const struct hf_tensor_row deepseek_next[] = {
     {0},
 };
 
+static const struct hf_tensor_row gpt_oss_layer[] = {
+    {"input_layernorm.weight", "attn_norm.weight", HF_KEEP},
+    {"post_attention_layernorm.weight", "post_attention_norm.weight", HF_KEEP},
+    {"self_attn.sinks", "attn_sinks.weight", HF_KEEP},
+    {"mlp.router.weight", "ffn_gate_inp.weight", HF_KEEP},
+    {"mlp.router.bias", "ffn_gate_inp.bias", HF_KEEP},
+    {"mlp.experts.gate_up_proj", NULL, HF_PART_GATE_UP},
+    {"mlp.experts.gate_up_proj_bias", NULL, HF_PART_GATE_BIAS},
+    {"mlp.experts.down_proj", "ffn_down_exps.weight", HF_TURN_EXPERTS},
+    {"mlp.experts.down_proj_bias", "ffn_down_exps.bias", HF_KEEP},
+    {0},
+};
+
 static const struct hf_tensor_row starcoder2_ffn[] = {
     {"mlp.c_fc.weight", "ffn_up.weight", HF_KEEP},
     {"mlp.c_fc.bias", "ffn_up.bias", HF_OPTIONAL},
@@ -424,6 +462,8 @@ static const struct hf_tensor_row gpt2_layer[] = {
 static const struct hf_tensor_row falcon_layer[] = {
     {"input_layernorm.weight", "attn_norm.weight", HF_OPTIONAL},
     {"input_layernorm.bias", "attn_norm.bias", HF_OPTIONAL},
+    {"post_attention_layernorm.weight", "ffn_norm.weight", HF_OPTIONAL},
+    {"post_attention_layernorm.bias", "ffn_norm.bias", HF_OPTIONAL},
     {"ln_mlp.weight", "attn_norm.weight", HF_OPTIONAL},
     {"ln_mlp.bias", "attn_norm.bias", HF_OPTIONAL},
     {"ln_attn.weight", "attn_norm_2.weight", HF_OPTIONAL},
@@ -461,6 +501,7 @@ static const struct hf_tensor_row *const phi3_layers[] = {norms_before, phi3_att
 static const struct hf_tensor_row *const gemma2_layers[] = {gemma_norms, qkv_apart, gated, NULL};
 static const struct hf_tensor_row *const gemma3_layers[] = {gemma_norms, qkv_apart, gemma_qk_norms,
                                                             gated, NULL};
+static const struct hf_tensor_row *const gpt_oss_layers[] = {gpt_oss_layer, qkv_apart, NULL};
 static const struct hf_tensor_row *const glm4_layers[] = {glm4_norms, qkv_apart, gated_fused, NULL};
 static const struct hf_tensor_row *const starcoder2_layers[] = {norms_before, qkv_apart,
                                                                 starcoder2_ffn, NULL};
@@ -476,6 +517,17 @@ static const struct hf_tensor_row *const falcon_layers[] = {falcon_layer, NULL};
     .activation_key = "hidden_act"
 #define SILU      .activations = {"silu", "swish"}
 #define GELU_TANH .activations = {"gelu_pytorch_tanh", "gelu_new"}
+
+#define GEMMA3                                                                                     \
+    .architecture = "gemma3", .layers = "layers.", .keys = gemma3_lists,                           \
+    .model_tensors = gemma_model, .layer_tensors = gemma3_layers, .head = "lm_head.weight",        \
+    .activation_key = "hidden_activation", GELU_TANH, .theta = 1000000.0, .head_dim = 256,         \
+    .positions = 131072, .scalar = 256.0, .scalar_scale = true, .local_rope = true,                \
+    .windows = HF_WINDOWS_ALTERNATE, .window_period = 6
+
+static const char *const gemma3_vision[] = {"vision_tower.", "multi_modal_projector.",
+                                            "model.vision_tower.", "model.multi_modal_projector.",
+                                            NULL};
 
 static const struct hf_family families[] = {
     {.model_type = "llama",
@@ -579,29 +631,35 @@ static const struct hf_family families[] = {
      .windows = HF_WINDOWS_ALTERNATE,
      .window_period = 2},
     {.model_type = "gemma3_text",
-     .theta = 1000000.0,
-     .architecture = "gemma3",
      .base = "model.",
-     .layers = "layers.",
-     .keys = gemma3_lists,
-     .model_tensors = gemma_model,
-     .layer_tensors = gemma3_layers,
      .embedding = "model.embed_tokens.weight",
-     .head = "lm_head.weight",
-     .activation_key = "hidden_activation",
-     GELU_TANH,
-     .scalar_scale = true,
-     .local_rope = true,
-     .windows = HF_WINDOWS_ALTERNATE,
-     .window_period = 6},
+     GEMMA3},
+    {.model_type = "gemma3", /* with a vision part, which is left alone */
+     .config_object = "text_config",
+     .ignored = gemma3_vision,
+     .base = "language_model.model.",
+     .other_base = "model.language_model.",
+     .embedding = "language_model.model.embed_tokens.weight",
+     GEMMA3},
     {.model_type = "glm4",
      .architecture = "glm4",
      DECODER(llama_lists, glm4_layers),
      SILU,
      .partial = 0.5},
+    {.model_type = "gpt_oss",
+     .theta = 150000.0,
+     .architecture = "gpt-oss",
+     DECODER(gpt_oss_lists, gpt_oss_layers),
+     SILU,
+     .own_activation = true,
+     .yarn_exact = true,
+     .windows = HF_WINDOWS_ALTERNATE,
+     .window_period = 2},
     {.model_type = "stablelm",
      .architecture = "stablelm",
      DECODER(stablelm_lists, llama_layers),
+     .qk_norm_tensors = stablelm_qk_norms,
+     .qk_norm_key = "qk_layernorm",
      SILU,
      .partial = 0.25},
     {.model_type = "starcoder2",
@@ -613,6 +671,8 @@ static const struct hf_family families[] = {
      .theta = 500000.0,
      .architecture = "command-r",
      DECODER(cohere_lists, llama_layers),
+     .qk_norm_tensors = qk_norms,
+     .qk_norm_key = "use_qk_norm",
      SILU},
     {.model_type = "gpt_neox",
      .architecture = "gptneox",

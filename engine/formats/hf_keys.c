@@ -14,6 +14,7 @@ static enum status pass_count(const struct hf_reading *reading, const struct hf_
     uint32_t value = 0;
     enum status status = hf_config_u32(&reading->config, row->key, row->required, 1,
                                        (uint32_t)row->limit, &value, err);
+    value = value > 0 ? value : (uint32_t)row->missing;
     if (status == OK && value > 0) {
         gguf_builder_set_u32(reading->out, hf_key_of(reading, row->suffix).text, value);
     }
@@ -23,7 +24,7 @@ static enum status pass_count(const struct hf_reading *reading, const struct hf_
 static enum status pass_real(const struct hf_reading *reading, const struct hf_key_row *row,
                              struct error *err)
 {
-    double value = -1.0;
+    double value = row->missing > 0.0 ? row->missing : -1.0;
     enum status status =
         hf_config_f64(&reading->config, row->key, row->required, 0.0, row->limit, &value, err);
     if (status == OK && value >= 0.0) {
@@ -67,6 +68,18 @@ static enum status check_fixed(const struct hf_reading *reading, const struct hf
                             wanted[row->kind]);
 }
 
+static enum status check_exact(const struct hf_reading *reading, const struct hf_key_row *row,
+                               struct error *err)
+{
+    double value = row->limit;
+    enum status status = hf_config_f64(&reading->config, row->key, false, -1e9, 1e9, &value, err);
+    return status != OK || value == row->limit
+               ? status
+               : error_set(err, ERR_UNSUPPORTED, "%s: %s%s is %g; of a %s model it must be %g",
+                           reading->config.path, reading->config.prefix, row->key, value,
+                           reading->family->model_type, row->limit);
+}
+
 static enum status pass_row(const struct hf_reading *reading, const struct hf_key_row *row,
                             struct error *err)
 {
@@ -77,6 +90,8 @@ static enum status pass_row(const struct hf_reading *reading, const struct hf_ke
         return pass_real(reading, row, err);
     case HF_KEY_FLAG:
         return pass_flag(reading, row, err);
+    case HF_KEY_EXACT:
+        return check_exact(reading, row, err);
     default:
         return check_fixed(reading, row, err);
     }
@@ -95,12 +110,24 @@ static enum status pass_rows(const struct hf_reading *reading, struct error *err
 
 static enum status check_activation(const struct hf_reading *reading, struct error *err)
 {
+    static const struct {
+        const char *name;
+        const char *said; /* by sluice.activation */
+    } others[] = {{"silu", "silu"},          {"swish", "silu"},
+                  {"gelu", "gelu"},          {"gelu_pytorch_tanh", "gelu_tanh"},
+                  {"gelu_new", "gelu_tanh"}, {"relu", "relu"}};
     const struct hf_family *family = reading->family;
     const char *name = family->activations[0];
     enum status status =
         hf_config_string(&reading->config, family->activation_key, false, &name, err);
     for (size_t i = 0; status == OK && i < 3 && family->activations[i] != NULL; i++) {
         if (strcmp(name, family->activations[i]) == 0) {
+            return OK;
+        }
+    }
+    for (size_t i = 0; status == OK && i < sizeof others / sizeof others[0]; i++) {
+        if (strcmp(name, others[i].name) == 0 && !family->own_activation) {
+            gguf_builder_set_string(reading->out, "sluice.activation", others[i].said);
             return OK;
         }
     }
@@ -126,12 +153,16 @@ static enum status read_falcon(struct hf_reading *reading, struct error *err)
 {
     bool multi_query = true;
     bool grouped = false;
+    bool parallel = true;
     uint32_t kv_heads = reading->head_count;
     uint32_t ffn = 4 * reading->dim;
     const struct hf_config *config = &reading->config;
     enum status status = hf_config_bool(config, "multi_query", &multi_query, err);
     if (status == OK) {
         status = hf_config_bool(config, "new_decoder_architecture", &grouped, err);
+    }
+    if (status == OK) {
+        status = hf_config_bool(config, "parallel_attn", &parallel, err);
     }
     if (status == OK) {
         status =
@@ -146,6 +177,8 @@ static enum status read_falcon(struct hf_reading *reading, struct error *err)
     gguf_builder_set_u32(reading->out, hf_key_of(reading, "attention.head_count_kv").text,
                          kv_heads);
     gguf_builder_set_u32(reading->out, hf_key_of(reading, "feed_forward_length").text, ffn);
+    gguf_builder_set_bool(reading->out, hf_key_of(reading, "use_parallel_residual").text,
+                          parallel || grouped);
     return status;
 }
 
@@ -249,6 +282,7 @@ static enum status read_heads(struct hf_reading *reading, struct error *err)
     }
     enum status status = hf_config_u32(&reading->config, "head_dim", false, 1, LIMIT_MODEL_HEAD_DIM,
                                        &reading->head_dim, err);
+    reading->head_dim = reading->head_dim > 0 ? reading->head_dim : reading->family->head_dim;
     if (status == OK && reading->head_dim == 0) {
         assert(reading->head_count > 0); /* its row is required, from 1 */
         if (reading->dim % reading->head_count != 0) {
@@ -270,7 +304,9 @@ static enum status read_context(struct hf_reading *reading, struct error *err)
 {
     const char *key = reading->family->positions_key;
     key = key != NULL ? key : "max_position_embeddings";
-    enum status status = hf_config_u32(&reading->config, key, true, 1, LIMIT_MODEL_CONTEXT,
+    reading->context_tokens = reading->family->positions;
+    bool required = reading->context_tokens == 0;
+    enum status status = hf_config_u32(&reading->config, key, required, 1, LIMIT_MODEL_CONTEXT,
                                        &reading->context_tokens, err);
     gguf_builder_set_u32(reading->out, hf_key_of(reading, "context_length").text,
                          reading->context_tokens);
@@ -279,14 +315,21 @@ static enum status read_context(struct hf_reading *reading, struct error *err)
 
 static enum status read_scalar_scale(const struct hf_reading *reading, struct error *err)
 {
-    double scalar = 0.0;
-    enum status status =
-        hf_config_f64(&reading->config, "query_pre_attn_scalar", true, 1e-6, 1e6, &scalar, err);
+    double scalar = reading->family->scalar;
+    enum status status = hf_config_f64(&reading->config, "query_pre_attn_scalar", scalar == 0.0,
+                                       1e-6, 1e6, &scalar, err);
     if (status == OK) {
         gguf_builder_set_f32(reading->out, hf_key_of(reading, "attention.scale").text,
                              (float)(1.0 / sqrt(scalar)));
     }
     return status;
+}
+
+/* Norms of queries and keys, by head, of families that may have them. */
+static enum status read_qk_norm(struct hf_reading *reading, struct error *err)
+{
+    const char *key = reading->family->qk_norm_key;
+    return key != NULL ? hf_config_bool(&reading->config, key, &reading->qk_norm, err) : OK;
 }
 
 enum status hf_keys_read(struct hf_reading *reading, struct error *err)
@@ -313,6 +356,9 @@ enum status hf_keys_read(struct hf_reading *reading, struct error *err)
     }
     if (status == OK) {
         status = read_context(reading, err);
+    }
+    if (status == OK) {
+        status = read_qk_norm(reading, err);
     }
     if (status == OK && reading->family->scalar_scale) {
         status = read_scalar_scale(reading, err);

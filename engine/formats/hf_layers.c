@@ -108,8 +108,10 @@ static enum status read_windows(const struct hf_reading *reading, uint32_t *wind
     return status;
 }
 
-/* no_rope_layers has a 1 for every layer that is rotated, whatever its name suggests. */
-static enum status check_rotated(const struct hf_reading *reading, struct error *err)
+/* no_rope_layers has a 1 for every layer that is rotated, whatever its name suggests; without it
+ * the last layer of every no_rope_layer_interval is not. Said where it is not every fourth. */
+static enum status read_rotated(const struct hf_reading *reading, uint32_t *unrotated,
+                                struct error *err)
 {
     const json_t *rotated = NULL;
     uint32_t interval = 4;
@@ -118,17 +120,24 @@ static enum status check_rotated(const struct hf_reading *reading, struct error 
     if (status == OK) {
         status = hf_config_array(&reading->config, "no_rope_layers", &rotated, err);
     }
-    bool usual = rotated != NULL || interval == 4;
-    for (size_t i = 0; status == OK && i < json_array_size(rotated); i++) {
-        json_int_t expected = (i + 1) % 4 != 0;
-        usual = usual && json_integer_value(json_array_get(rotated, i)) == expected;
+    if (status != OK) {
+        return status;
     }
-    return status != OK || usual
-               ? status
-               : error_set(err, ERR_UNSUPPORTED,
-                           "%s: no_rope_layers must leave every fourth layer without rotation, and "
-                           "no other",
-                           reading->config.path);
+    if (rotated != NULL && json_array_size(rotated) != reading->layer_count) {
+        return error_set(err, ERR_FORMAT, "%s: no_rope_layers has %zu entries for %u layers",
+                         reading->config.path, json_array_size(rotated), reading->layer_count);
+    }
+    bool usual = true;
+    for (uint32_t i = 0; i < reading->layer_count; i++) {
+        json_int_t turns = json_integer_value(json_array_get(rotated, i));
+        unrotated[i] = rotated != NULL ? turns == 0 : (i + 1) % interval == 0;
+        usual = usual && unrotated[i] == ((i + 1) % 4 == 0);
+    }
+    if (!usual) {
+        gguf_builder_set_u32s(reading->out, "sluice.unrotated_layers", unrotated,
+                              reading->layer_count);
+    }
+    return OK;
 }
 
 static void mark_dense(struct hf_reading *reading, uint32_t first, uint32_t end)
@@ -200,15 +209,15 @@ static enum status read_dense(struct hf_reading *reading, struct error *err)
 
 enum status hf_layers_read(struct hf_reading *reading, struct error *err)
 {
-    uint32_t *windows = calloc(reading->layer_count, sizeof *windows);
+    uint32_t *windows = calloc(reading->layer_count, sizeof *windows); /* then another list */
     if (windows == NULL) {
         return error_set(err, ERR_MEMORY, "%s: no memory for the windows of %u layers",
                          reading->config.path, reading->layer_count);
     }
     enum status status = read_windows(reading, windows, err);
-    free(windows);
-    if (status == OK) {
-        status = read_dense(reading, err);
+    if (status == OK && reading->family->unrotated_fourth) {
+        status = read_rotated(reading, windows, err);
     }
-    return status == OK && reading->family->unrotated_fourth ? check_rotated(reading, err) : status;
+    free(windows);
+    return status == OK ? read_dense(reading, err) : status;
 }

@@ -13,6 +13,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of a model with other parts, the object of its text part stands for the whole. */
+static enum status find_text_config(struct hf_reading *reading, struct error *err)
+{
+    const char *key = reading->family->config_object;
+    const struct hf_config top = reading->config;
+    if (key == NULL) {
+        return OK;
+    }
+    enum status status = hf_config_object(&top, key, "text_config.", &reading->config, err);
+    return status != OK || reading->config.object != NULL
+               ? status
+               : error_set(err, ERR_FORMAT, "%s: %s is missing", top.path, key);
+}
+
 static enum status find_family(struct hf_reading *reading, struct error *err)
 {
     const char *model_type = NULL;
@@ -26,6 +40,10 @@ static enum status find_family(struct hf_reading *reading, struct error *err)
         return error_set(err, ERR_UNSUPPORTED, "%s: model_type is \"%s\"; the known ones are %s",
                          reading->config.path, hf_config_show(model_type).text,
                          hf_family_list(known, sizeof known));
+    }
+    status = find_text_config(reading, err);
+    if (status != OK) {
+        return status;
     }
     if (hf_config_has(&reading->config, "quantization_config")) {
         struct hf_config quantization;

@@ -27,6 +27,7 @@ struct hf_reading {
     uint32_t expert_count;
     uint32_t context_tokens;
     uint32_t rotary_dim; /* of latent attention; else 0 */
+    bool qk_norm;        /* layers have qk_norm_tensors */
 
     uint8_t *dense_layers;     /* [layer_count] 1 = no experts; from calloc, by hf_layers_read */
     uint32_t next_layer_count; /* by hf_tensors_read */

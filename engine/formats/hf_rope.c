@@ -161,9 +161,10 @@ static enum status read_yarn(const struct rope *rope)
     if (status == OK) {
         status = hf_config_bool(&rope->object, "truncate", &truncate, rope->err);
     }
-    if (status == OK && !truncate) {
-        return error_set(rope->err, ERR_UNSUPPORTED, "%s: %struncate is false; it must be true",
-                         rope->object.path, rope->object.prefix);
+    if (status == OK && truncate == rope->reading->family->yarn_exact) {
+        return error_set(rope->err, ERR_UNSUPPORTED, "%s: %struncate is %s; it must be %s",
+                         rope->object.path, rope->object.prefix, truncate ? "true" : "false",
+                         truncate ? "false" : "true");
     }
     if (attention == 0.0) {
         attention = mscale > 0.0 && mscale_all > 0.0

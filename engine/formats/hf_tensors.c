@@ -95,6 +95,9 @@ static void lists_of_layer(const struct hf_reading *reading, uint32_t layer,
     bool dense = !next && reading->dense_layers[layer] != 0;
     uint32_t count = append_lists(out, 0, family->layer_tensors);
     count = append_lists(out, count, dense ? family->dense_tensors : family->sparse_tensors);
+    if (reading->qk_norm) {
+        out[count++] = family->qk_norm_tensors;
+    }
     if (next) {
         out[count++] = family->next_tensors;
     }
@@ -107,6 +110,9 @@ static const struct hf_tensor_row *row_of(const struct hf_reading *reading, cons
 {
     const struct hf_family *family = reading->family;
     const char *rest = behind(name, family->base);
+    if (rest == NULL && family->other_base != NULL) {
+        rest = behind(name, family->other_base);
+    }
     rest = rest != NULL ? rest : name;
     prefix[0] = '\0';
     const struct hf_tensor_row *row = find_row(family->model_tensors, rest, expert);
@@ -297,6 +303,88 @@ static enum status cut_experts(const struct placing *placing, const struct tenso
     return OK;
 }
 
+/* All vectors of a name with a number, one below the other, when the first of them comes. */
+static enum status stack(const struct placing *placing, struct tensor *tensor)
+{
+    const struct hf_reading *reading = placing->reading;
+    const struct safetensors_tensor *first = placing->weight->tensor;
+    const char *number = strstr(first->name, ".0.weight");
+    uint32_t count = 0;
+    uint8_t *rows = NULL;
+    if (number == NULL || tensor->dim_count != 1) {
+        return refuse(placing, ERR_FORMAT, "is no vector with a number");
+    }
+    do {
+        char name[NAME_BYTES];
+        snprintf(name, sizeof name, "%.*s.%u.weight", (int)(number - first->name), first->name,
+                 ++count);
+        const struct hf_weight *next = hf_weights_find(&reading->weights, name);
+        if (next == NULL) {
+            break;
+        }
+        if (next->tensor->byte_count != first->byte_count || next->tensor->dtype != first->dtype) {
+            return refuse(placing, ERR_FORMAT, "and those of higher numbers are not alike");
+        }
+    } while (count < LIMIT_MODEL_HEADS);
+    rows = take(placing, count * first->byte_count);
+    if (rows == NULL) {
+        return ERR_MEMORY;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        char name[NAME_BYTES];
+        snprintf(name, sizeof name, "%.*s.%u.weight", (int)(number - first->name), first->name, i);
+        const struct hf_weight *weight = hf_weights_find(&reading->weights, name);
+        memcpy(rows + i * first->byte_count, weight->tensor->data, first->byte_count);
+    }
+    *tensor = (struct tensor){
+        .data = rows, .dtype = tensor->dtype, .dim_count = 2, .shape = {count, tensor->shape[0]}};
+    return OK;
+}
+
+/* Every `step`-th column of each expert's matrix [in, columns], from `first` on, as the rows of
+ * another: [experts, columns / step, in]. Of biases, `in` is 1. */
+static enum status add_columns(const struct placing *placing, const struct tensor *tensor,
+                               const char *name, uint64_t first, uint64_t step)
+{
+    bool bias = tensor->dim_count == 2;
+    uint64_t expert_count = tensor->shape[0];
+    uint64_t in = bias ? 1 : tensor->shape[1];
+    uint64_t columns = tensor->shape[bias ? 1 : 2];
+    uint64_t rows = columns / step;
+    uint64_t bytes = value_bytes(tensor->dtype);
+    if ((tensor->dim_count != 2 && tensor->dim_count != 3) || columns % step != 0 ||
+        expert_count != placing->reading->expert_count) {
+        return refuse(placing, ERR_FORMAT, "has not the shape that the number of experts demands");
+    }
+    uint8_t *turned = take(placing, expert_count * rows * in * bytes);
+    if (turned == NULL) {
+        return ERR_MEMORY;
+    }
+    uint8_t *out = turned;
+    for (uint64_t expert = 0; expert < expert_count; expert++) {
+        const uint8_t *stored = (const uint8_t *)tensor->data + expert * in * columns * bytes;
+        for (uint64_t row = 0; row < rows; row++) {
+            const uint8_t *column = stored + (first + row * step) * bytes;
+            for (uint64_t i = 0; i < in; i++, out += bytes) {
+                memcpy(out, column + i * columns * bytes, bytes);
+            }
+        }
+    }
+    struct tensor whole = {.data = turned,
+                           .dtype = tensor->dtype,
+                           .dim_count = tensor->dim_count,
+                           .shape = {expert_count, rows, bias ? 0 : in}};
+    add(placing, name, 0, &whole);
+    return OK;
+}
+
+static enum status part_gate_up(const struct placing *placing, const struct tensor *tensor,
+                                const char *gate, const char *up)
+{
+    enum status status = add_columns(placing, tensor, gate, 0, 2);
+    return status == OK ? add_columns(placing, tensor, up, 1, 2) : status;
+}
+
 static enum status place(const struct placing *placing)
 {
     static const char *const gate_up[] = {"ffn_gate.*.weight", "ffn_up.*.weight"};
@@ -310,6 +398,18 @@ static enum status place(const struct placing *placing)
         return cut_experts(placing, &tensor, gate_up, 2);
     case HF_EXPERTS:
         return cut_experts(placing, &tensor, &placing->row->gguf, 1);
+    case HF_TURN_EXPERTS:
+        return add_columns(placing, &tensor, placing->row->gguf, 0, 1);
+    case HF_PART_GATE_UP:
+        return part_gate_up(placing, &tensor, "ffn_gate_exps.weight", "ffn_up_exps.weight");
+    case HF_PART_GATE_BIAS:
+        return part_gate_up(placing, &tensor, "ffn_gate_exps.bias", "ffn_up_exps.bias");
+    case HF_STACK:
+        if (placing->expert > 0) {
+            return OK; /* came with the first, or there is none and the engine misses it */
+        }
+        status = stack(placing, &tensor);
+        break;
     case HF_ADD_ONE:
         status = add_one(placing, &tensor);
         break;
@@ -335,6 +435,11 @@ static const struct hf_weight *find_weight(const struct hf_reading *reading, con
 {
     const struct hf_weight *found = hf_weights_find(&reading->weights, name);
     const char *bare = behind(name, reading->family->base);
+    if (found == NULL && bare != NULL && reading->family->other_base != NULL) {
+        char other[NAME_BYTES];
+        snprintf(other, sizeof other, "%s%s", reading->family->other_base, bare);
+        found = hf_weights_find(&reading->weights, other);
+    }
     return found != NULL || bare == NULL ? found : hf_weights_find(&reading->weights, bare);
 }
 
@@ -383,6 +488,17 @@ static enum status check_vocabulary(const struct hf_reading *reading, struct err
 
 /* ---- all ---- */
 
+/* A tensor of a part of the model that is not run. */
+static bool is_ignored(const struct hf_family *family, const char *name)
+{
+    for (uint32_t i = 0; family->ignored != NULL && family->ignored[i] != NULL; i++) {
+        if (behind(name, family->ignored[i]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum status place_all(struct hf_reading *reading, struct error *err)
 {
     const struct hf_weight *embedding = find_weight(reading, reading->family->embedding);
@@ -393,6 +509,9 @@ static enum status place_all(struct hf_reading *reading, struct error *err)
         struct placing placing = {
             .reading = reading, .weight = weight, .prefix = prefix, .err = err};
         placing.row = row_of(reading, weight->tensor->name, prefix, &placing.expert);
+        if (placing.row == NULL && is_ignored(reading->family, weight->tensor->name)) {
+            continue;
+        }
         if (placing.row == NULL) {
             return error_set(err, ERR_UNSUPPORTED,
                              "%s: nothing in a %s model of %u layers uses tensor %s",

@@ -27,6 +27,27 @@ static void protect(struct hf_vocab *vocab, uint32_t id)
     }
 }
 
+/* What the model's own keys say where they have been read: of a text part within a larger model, or
+ * the library's default. */
+static enum status read_vocab_size(const struct gguf_builder *out,
+                                   const struct hf_roles_files *files, uint32_t *count,
+                                   struct error *err)
+{
+    char key[64];
+    const struct gguf_entry *name = gguf_builder_find(out, "general.architecture");
+    if (name == NULL || name->type != GGUF_STRING) {
+        return hf_roles_vocab_size(files, count, err);
+    }
+    snprintf(key, sizeof key, "%.*s.vocab_size", (int)name->value.string.byte_count,
+             name->value.string.bytes);
+    const struct gguf_entry *size = gguf_builder_find(out, key);
+    if (size == NULL) {
+        return hf_roles_vocab_size(files, count, err);
+    }
+    *count = (uint32_t)size->value.u;
+    return OK;
+}
+
 static enum status write_tokenizer(struct gguf_builder *out, const json_t *root, const char *path,
                                    const struct hf_roles_files *files, struct error *err)
 {
@@ -34,7 +55,7 @@ static enum status write_tokenizer(struct gguf_builder *out, const json_t *root,
     struct hf_pipeline pipeline;
     struct hf_roles roles;
     uint32_t count_min = 0;
-    enum status status = hf_roles_vocab_size(files, &count_min, err);
+    enum status status = read_vocab_size(out, files, &count_min, err);
     if (status != OK) {
         return status;
     }
@@ -87,7 +108,7 @@ static enum status read_sentencepiece(struct gguf_builder *out, const char *dir,
         return error_set(err, ERR_NOT_FOUND, "%s: neither tokenizer.json nor tokenizer.model", dir);
     }
     if (status == OK) {
-        status = hf_roles_vocab_size(files, &count_min, err);
+        status = read_vocab_size(out, files, &count_min, err);
     }
     if (status == OK) {
         status = sentencepiece_model_read(out, bytes, byte_count, count_min, path, err);
