@@ -30,15 +30,7 @@ static const struct {
     const char *case_name;
     const char *says;
 } gaps[] = {
-    {"cohere-qk_norm", "use_qk_norm of a cohere model must be false"},
     {"falcon-alibi", "alibi of a falcon model must be false"},
-    {"falcon-serial", "parallel_attn of a falcon model must be true"},
-    {"gemma3-vision", "model_type is \"gemma3\""},
-    {"gpt_oss-base", "model_type is \"gpt_oss\""},
-    {"llama-gelu", "hidden_act is \"gelu\""},
-    {"smollm3-every_second", "no_rope_layers must leave every fourth layer without rotation"},
-    {"stablelm-parallel_qk_norm", "qk_layernorm of a stablelm model must be false"},
-    {"stablelm-qk_norm", "qk_layernorm of a stablelm model must be false"},
 };
 
 static const char *const golden_folder = "tests/golden/families";

@@ -12,6 +12,8 @@ NEOX_ROPE = {"partial_rotary_factor": "rotary_pct", "rope_theta": "rotary_emb_ba
 def config_as_published(config):
     """Rotary settings as separate keys, torch_dtype, no list of layer types."""
     config = dict(config)
+    if "text_config" in config:
+        config["text_config"] = config_as_published(config["text_config"])
     config["torch_dtype"] = config.pop("dtype", None)
     config["transformers_version"] = "4.44.0"
     config.pop("layer_types", None)
@@ -69,6 +71,17 @@ def with_frequencies(tensors, config):
     for layer in range(config["num_hidden_layers"]):
         tensors[f"model.layers.{layer}.self_attn.rotary_emb.inv_freq"] = frequencies.clone()
     return tensors
+
+
+def with_newer_vision_names(tensors, config):
+    """Gemma 3 with its vision part as the library wrote it for a while."""
+    old = {"language_model.model.": "model.language_model.", "vision_tower.": "model.vision_tower.",
+           "multi_modal_projector.": "model.multi_modal_projector."}
+    out = {}
+    for name, tensor in tensors.items():
+        prefix = next(prefix for prefix in old if name.startswith(prefix))
+        out[old[prefix] + name.removeprefix(prefix)] = tensor
+    return out
 
 
 def with_next_layer(tensors, config):

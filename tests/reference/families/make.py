@@ -111,7 +111,11 @@ def rewrite(folder, case):
     if case.hub:
         config = hub.config_as_published(config)
     for key in case.drop:
-        del config[key]
+        *parents, last = key.split(".")
+        place = config
+        for parent in parents:
+            place = place[parent]
+        del place[last]
     config.update(case.extra)
     config_path.write_text(json.dumps(config, indent=1) + "\n")
 
