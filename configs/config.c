@@ -74,6 +74,9 @@ static const struct option options[] = {
     CHOICE("reasoning-parser", reasoning_parser, "auto",
            "auto|none|think|mistral|harmony|seed_oss|cohere",
            "how the model marks its reasoning; auto: as its chat template does"),
+    CHOICE("generation-config", generation_config, "auto", "auto|none",
+           "sampling where a request names none; auto: as the model's generation_config.json or "
+           "general.sampling keys say, none: temperature 1"),
     COUNT("max-model-len", max_model_len, "ctx-size", "-c", "0", 0, LIMIT_MODEL_CONTEXT,
           "longest prompt + output in tokens; 0: what the model was trained for"),
 

@@ -21,6 +21,7 @@ struct config {
     char *chat_template;     /* path of a template that replaces the model's own, or NULL */
     char *tool_parser;       /* auto, none, or a format of calls */
     char *reasoning_parser;  /* auto, none, or marks of reasoning */
+    char *generation_config; /* auto, none: whether the model's own sampling is the default */
     uint64_t max_model_len;  /* prompt + output; 0 = what the model was trained for */
 
     /* engine */

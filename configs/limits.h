@@ -50,15 +50,17 @@
 #define LIMIT_TEMPLATE_PARAMETERS  32u     /* of one macro; real ones have up to 6 */
 
 /* Requests */
-#define LIMIT_CHOICES      128u /* n: the OpenAI bound */
-#define LIMIT_PROMPTS      128u /* prompts of one completions request, times n below LIMIT_CHOICES */
-#define LIMIT_TOP_LOGPROBS 20u  /* the OpenAI bound */
-#define LIMIT_STOP_STRINGS 16u  /* OpenAI allows 4, vLLM any number */
-#define LIMIT_STOP_BYTES   1024u  /* one stop string: held back from streams while it may match */
-#define LIMIT_STOP_TOKENS  256u   /* stop_token_ids */
-#define LIMIT_LOGIT_BIAS   1024u  /* the OpenAI bound is 300 */
-#define LIMIT_MESSAGES     16384u /* of one chat request */
-#define LIMIT_TOOLS        128u   /* the OpenAI bound */
+#define LIMIT_CHOICES            128u /* n: the OpenAI bound */
+#define LIMIT_PROMPTS            128u /* prompts of one completions request, times n below LIMIT_CHOICES */
+#define LIMIT_TOP_LOGPROBS       20u /* the OpenAI bound */
+#define LIMIT_STOP_STRINGS       16u /* OpenAI allows 4, vLLM any number */
+#define LIMIT_STOP_BYTES         1024u /* one stop string: held back from streams while it may match */
+#define LIMIT_STOP_TOKENS        256u   /* stop_token_ids */
+#define LIMIT_TEMPERATURE        2      /* the OpenAI bound */
+#define LIMIT_REPETITION_PENALTY 100    /* real ones: 0.8 to 2 */
+#define LIMIT_LOGIT_BIAS         1024u  /* the OpenAI bound is 300 */
+#define LIMIT_MESSAGES           16384u /* of one chat request */
+#define LIMIT_TOOLS              128u   /* the OpenAI bound */
 #define LIMIT_TOOL_NAME_BYTES                                                                      \
     64u /* the OpenAI bound: letters, digits, underscores and dashes; dots pass here */
 #define LIMIT_CALL_HEADER_BYTES                                                                    \

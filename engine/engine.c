@@ -176,6 +176,15 @@ static enum status copy_texts(struct engine *engine, struct error *err)
     return OK;
 }
 
+static enum status read_sampling(struct engine *engine, struct error *err)
+{
+    engine->info.sampling = SAMPLING_DEFAULTS_NEUTRAL;
+    if (strcmp(engine->config->generation_config, "none") == 0) {
+        return OK;
+    }
+    return sampling_defaults_read(&engine->info.sampling, &engine->file, err);
+}
+
 static enum status open_cache(struct engine *engine, struct error *err)
 {
     uint64_t *key = engine->plan.cache.hash_key;
@@ -238,6 +247,21 @@ static void fill_info(struct engine *engine)
     info->block_count = engine->plan.totals.block_count;
 }
 
+static void log_sampling(const struct engine *engine)
+{
+    char shown[160];
+    sampling_defaults_show(&engine->info.sampling, shown, sizeof shown);
+    if (shown[0] != '\0') {
+        log_event(LOG_INFO, "sampling_defaults",
+                  "of the model, where requests name none: %s (--generation-config none: neutral)",
+                  shown);
+    }
+    const char *unknown = sampling_defaults_unknown(&engine->file);
+    if (unknown != NULL && strcmp(engine->config->generation_config, "none") != 0) {
+        log_event(LOG_WARNING, "sampling_defaults", "%s of the model is not followed", unknown);
+    }
+}
+
 static void log_start(const struct engine *engine)
 {
     if (engine->config->model == NULL) {
@@ -270,6 +294,7 @@ static void log_start(const struct engine *engine)
                   "the KV cache holds %u tokens, less than the context of %u",
                   totals->context_tokens, asked);
     }
+    log_sampling(engine);
 }
 
 static enum status start_thread(struct engine *engine, struct error *err)
@@ -300,6 +325,9 @@ static enum status open_parts(struct engine *engine, struct error *err)
     }
     if (status == OK) {
         status = copy_texts(engine, err);
+    }
+    if (status == OK) {
+        status = read_sampling(engine, err);
     }
     if (status == OK) {
         status =

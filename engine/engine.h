@@ -10,6 +10,7 @@
 #include "configs/error.h"
 #include "engine/generate.h"
 #include "engine/reply.h"
+#include "engine/sampling_defaults.h"
 #include "engine/stats.h"
 #include "engine/tokenizer/tokenizer.h"
 
@@ -27,6 +28,7 @@ struct engine_info {
     const char *isa_name;
     uint64_t parameter_count;
     uint64_t weight_bytes;
+    struct sampling_defaults sampling; /* neutral with generation-config none */
     uint32_t vocab_count;
     uint32_t context_tokens; /* longest prompt + output: the least of file, config and KV pool */
     uint32_t block_tokens;

@@ -172,6 +172,7 @@ enum status api_publish(struct api_context *context, struct engine *engine, stru
         .vocab_count = info->vocab_count,
         .context_tokens = info->context_tokens,
         .guard = context->guard,
+        .sampling = &info->sampling,
         .style = context->chat_template != NULL ? chat_style_judge(context->chat_template)
                                                 : (struct chat_style){0},
         .default_max_tokens = (uint32_t)(default_max < UINT32_MAX ? default_max : UINT32_MAX),

@@ -28,16 +28,20 @@ static enum status refuse_memory(struct refusal *refusal)
 
 /* ---- sampling ---- */
 
-static void read_numbers(struct json_fields *fields, struct sampling_params *sampling)
+static void read_numbers(struct json_fields *fields, struct sampling_params *sampling,
+                         const struct sampling_defaults *given)
 {
-    sampling->temperature = (float)json_fields_number(fields, "temperature", 0, 2, 1);
-    sampling->top_p = (float)json_fields_number(fields, "top_p", 0, 1, 1);
-    sampling->min_p = (float)json_fields_number(fields, "min_p", 0, 1, 0);
+    struct sampling_defaults usual = given != NULL ? *given : SAMPLING_DEFAULTS_NEUTRAL;
+    sampling->temperature = (float)json_fields_number(fields, "temperature", 0, LIMIT_TEMPERATURE,
+                                                      (double)usual.temperature);
+    sampling->top_p = (float)json_fields_number(fields, "top_p", 0, 1, (double)usual.top_p);
+    sampling->min_p = (float)json_fields_number(fields, "min_p", 0, 1, (double)usual.min_p);
     sampling->presence_penalty = (float)json_fields_number(fields, "presence_penalty", -2, 2, 0);
     sampling->frequency_penalty = (float)json_fields_number(fields, "frequency_penalty", -2, 2, 0);
     sampling->repetition_penalty =
-        (float)json_fields_number(fields, "repetition_penalty", 0, 100, 1);
-    int64_t top_k = json_fields_integer(fields, "top_k", -1, INT32_MAX, 0);
+        (float)json_fields_number(fields, "repetition_penalty", 0, LIMIT_REPETITION_PENALTY,
+                                  (double)usual.repetition_penalty);
+    int64_t top_k = json_fields_integer(fields, "top_k", -1, INT32_MAX, usual.top_k);
     sampling->top_k = top_k > 0 ? (uint32_t)top_k : 0;
     /* The closed ranges above end where the meaning does: 0 would leave no token at all. As
      * floats: what rounds to 0 is 0. */
@@ -408,7 +412,7 @@ enum status params_parse(struct params *out, enum params_route route, const json
     }
     read_shape(&fields, out, limits);
     read_max_tokens(&fields, out);
-    read_numbers(&fields, &out->generate.sampling);
+    read_numbers(&fields, &out->generate.sampling, limits->sampling);
     read_seed(&fields, &out->generate.sampling);
     read_stop(&fields, out);
     read_stop_token_ids(&fields, out, limits->vocab_count);

@@ -8,6 +8,7 @@
 #define SERVER_PARAMS_H
 
 #include "engine/generate.h"
+#include "engine/sampling_defaults.h"
 #include "server/chat_style.h"
 #include "server/control_guard.h"
 #include "server/params_tools.h"
@@ -32,9 +33,10 @@ struct params_limits {
     uint64_t timeout_us;
     uint32_t vocab_count;
     uint32_t context_tokens;
-    struct chat_style style;           /* what the chat template wants */
-    const struct control_guard *guard; /* NULL: chats may hold control tokens as text */
-    uint32_t default_max_tokens;       /* chat without max_tokens; 0 = the rest of the context */
+    struct chat_style style;                  /* what the chat template wants */
+    const struct control_guard *guard;        /* NULL: chats may hold control tokens as text */
+    const struct sampling_defaults *sampling; /* NULL: neutral */
+    uint32_t default_max_tokens; /* chat without max_tokens; 0 = the rest of the context */
 };
 
 /* A prompt as text or as ids. */

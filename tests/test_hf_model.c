@@ -337,6 +337,55 @@ static void shards_make_one_model(void **state)
     gguf_close(&file);
 }
 
+static void write_sampling(const struct hf_folder *folder, const char *text)
+{
+    write_config(folder, CONFIG(""));
+    hf_folder_write_weights(folder, "model.safetensors", embedded);
+    hf_folder_write(folder, "generation_config.json", text, strlen(text));
+}
+
+static void expect_number(const struct gguf *file, const char *key, float expected)
+{
+    float number = -1;
+    struct error err;
+    assert_int_equal(gguf_get_f32(file, key, true, 0, 9, &number, &err), OK);
+    assert_true(number == expected);
+}
+
+static void the_generation_config_becomes_sampling_keys(void **state)
+{
+    const struct hf_folder *folder = *state;
+    struct gguf file;
+    uint32_t top_k = 0;
+    struct error err;
+    write_sampling(folder, "{\"do_sample\":true,\"temperature\":0.5,\"top_p\":0.75,\"top_k\":20,"
+                           "\"min_p\":0.25,\"repetition_penalty\":1.5,\"typical_p\":null}");
+    open_folder(folder, &file);
+    expect_number(&file, "general.sampling.temp", 0.5f);
+    expect_number(&file, "general.sampling.top_p", 0.75f);
+    expect_number(&file, "general.sampling.min_p", 0.25f);
+    expect_number(&file, "general.sampling.penalty_repeat", 1.5f);
+    assert_int_equal(gguf_get_u32(&file, "general.sampling.top_k", true, 0, 99, &top_k, &err), OK);
+    assert_int_equal(top_k, 20);
+    gguf_close(&file);
+
+    /* Greedy, when it says so; null and absent values say nothing. */
+    write_sampling(folder, "{\"do_sample\":false,\"temperature\":0.5,\"top_k\":-1,\"top_p\":null}");
+    open_folder(folder, &file);
+    expect_number(&file, "general.sampling.temp", 0);
+    assert_null(gguf_find(&file, "general.sampling.top_p"));
+    assert_int_equal(gguf_get_u32(&file, "general.sampling.top_k", true, 0, 99, &top_k, &err), OK);
+    assert_int_equal(top_k, 0);
+    gguf_close(&file);
+
+    write_sampling(folder, "{\"temperature\":\"hot\"}");
+    expect_refused(folder, "generation_config.json: temperature: not a number");
+    write_sampling(folder, "{\"top_k\":1.5}");
+    expect_refused(folder, "generation_config.json: top_k: not an integer");
+    write_sampling(folder, "{\"do_sample\":1}");
+    expect_refused(folder, "generation_config.json: do_sample: not true or false");
+}
+
 #define FOLDER_TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, drop_folder)
 
 int main(void)
@@ -351,6 +400,7 @@ int main(void)
         FOLDER_TEST(weights_of_other_models_are_refused),
         FOLDER_TEST(the_index_of_shards_is_checked),
         FOLDER_TEST(shards_make_one_model),
+        FOLDER_TEST(the_generation_config_becomes_sampling_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -81,6 +81,33 @@ static void absent_fields_have_their_documented_defaults(void **state)
     params_release(&params);
 }
 
+static void the_models_own_sampling_holds_where_a_request_is_silent(void **state)
+{
+    (void)state;
+    static const struct sampling_defaults usual = {0.25f, 0.5f, 0.125f, 1.5f, 20};
+    struct params_limits served = limits;
+    served.sampling = &usual;
+    struct params params;
+    struct refusal refusal = {0};
+    json_t *root = json_pack("{s:s,s:n}", "prompt", "hi", "top_p");
+    assert_int_equal(params_parse(&params, PARAMS_COMPLETION, root, &served, &refusal), OK);
+    const struct sampling_params *sampling = &params.generate.sampling;
+    assert_true(sampling->temperature == 0.25f && sampling->top_p == 0.5f);
+    assert_true(sampling->min_p == 0.125f && sampling->repetition_penalty == 1.5f);
+    assert_int_equal(sampling->top_k, 20);
+    params_release(&params);
+    json_decref(root);
+
+    root = json_pack("{s:s,s:f,s:i,s:i,s:i,s:i}", "prompt", "hi", "temperature", 0.75, "top_p", 1,
+                     "min_p", 0, "repetition_penalty", 1, "top_k", -1);
+    assert_int_equal(params_parse(&params, PARAMS_COMPLETION, root, &served, &refusal), OK);
+    assert_true(sampling->temperature == 0.75f && sampling->top_p == 1);
+    assert_true(sampling->min_p == 0 && sampling->repetition_penalty == 1);
+    assert_int_equal(sampling->top_k, 0);
+    params_release(&params);
+    json_decref(root);
+}
+
 struct range {
     const char *name;
     const char *good[5];
@@ -535,6 +562,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(absent_fields_have_their_documented_defaults),
+        cmocka_unit_test(the_models_own_sampling_holds_where_a_request_is_silent),
         cmocka_unit_test(each_field_passes_at_its_bounds_and_not_beyond),
         cmocka_unit_test(numbers_that_json_cannot_hold_are_refused),
         cmocka_unit_test(a_refusal_shows_the_value_as_it_was_written),

@@ -6,6 +6,7 @@
 #include "engine/formats/hf_keys.h"
 #include "engine/formats/hf_layers.h"
 #include "engine/formats/hf_rope.h"
+#include "engine/formats/hf_sampling.h"
 #include "engine/formats/hf_tensors.h"
 #include "engine/formats/hf_tokenizer.h"
 #include "engine/formats/json_file.h"
@@ -98,6 +99,9 @@ static enum status read_all(struct hf_reading *reading, struct error *err)
     }
     if (status == OK) {
         status = hf_tokenizer_read(reading->out, reading->dir, err);
+    }
+    if (status == OK) {
+        status = hf_sampling_read(reading->out, reading->dir, err);
     }
     return status;
 }
