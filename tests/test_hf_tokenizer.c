@@ -145,8 +145,11 @@ static void each_wrong_field_is_named(void **state)
                  BYTE_LEVEL_STEP "]},\"decoder\":" BYTE_LEVEL_STEP,
                  VOCAB, MERGES),
          "pre_tokenizer: 3 steps beginning with 'x+': not a known one"},
-        {FILE_OF(ADDED, "\"normalizer\":{\"type\":\"Precompiled\"}", VOCAB, MERGES),
-         "normalizer: Precompiled is not supported"},
+        {FILE_OF(ADDED,
+                 "\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"A=\"},"
+                 "\"pre_tokenizer\":" BYTE_LEVEL_STEP ",\"decoder\":" BYTE_LEVEL_STEP,
+                 VOCAB, MERGES),
+         "normalizer.precompiled_charsmap: not base64"},
         {FILE_OF(ADDED,
                  "\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"a\"},"
                  "\"content\":\"\"}",

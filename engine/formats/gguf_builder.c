@@ -234,6 +234,12 @@ static void set_packed(struct gguf_builder *builder, const char *key, enum gguf_
     entry->value.array = (struct gguf_array){.type = type, .element_count = count, .bytes = bytes};
 }
 
+void gguf_builder_set_u8s(struct gguf_builder *builder, const char *key, const uint8_t *values,
+                          uint64_t count)
+{
+    set_packed(builder, key, GGUF_UINT8, values, count, sizeof *values);
+}
+
 void gguf_builder_set_u32s(struct gguf_builder *builder, const char *key, const uint32_t *values,
                            uint64_t count)
 {

@@ -42,6 +42,8 @@ void gguf_builder_set_bytes(struct gguf_builder *builder, const char *key,
 /* Arrays of `count` values. */
 void gguf_builder_set_strings(struct gguf_builder *builder, const char *key,
                               const struct gguf_string *values, uint64_t count);
+void gguf_builder_set_u8s(struct gguf_builder *builder, const char *key, const uint8_t *values,
+                          uint64_t count);
 void gguf_builder_set_u32s(struct gguf_builder *builder, const char *key, const uint32_t *values,
                            uint64_t count);
 void gguf_builder_set_i32s(struct gguf_builder *builder, const char *key, const int32_t *values,

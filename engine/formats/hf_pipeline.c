@@ -2,10 +2,13 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/formats/hf_pipeline.h"
 
+#include "engine/formats/base64.h"
 #include "engine/formats/hf_steps.h"
 #include "engine/formats/json_field.h"
+#include "engine/tokenizer/charsmap.h"
 #include "engine/tokenizer/tokenizer_keys.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static bool step_is(const struct hf_pipeline *p, uint32_t i, const char *text)
@@ -37,18 +40,6 @@ static void take_space_steps(struct hf_pipeline *p)
     }
 }
 
-/* Whether one of the remaining texts could bring a space back: then order would matter. */
-static enum status check_steps(const struct hf_pipeline *p, struct error *err)
-{
-    for (uint32_t i = 0; p->spaces_replaced && i < p->step_text_count; i++) {
-        if (step_is(p, i, "strip-left") || step_is(p, i, "strip-right")) {
-            return error_set(err, ERR_UNSUPPORTED,
-                             "%s: normalizer: Strip in front of a replacement of spaces", p->path);
-        }
-    }
-    return OK;
-}
-
 enum status hf_pipeline_read(struct hf_pipeline *pipeline, const json_t *root, const char *path,
                              struct error *err)
 {
@@ -57,9 +48,6 @@ enum status hf_pipeline_read(struct hf_pipeline *pipeline, const json_t *root, c
     if (status == OK) {
         take_space_steps(pipeline);
         status = hf_steps_pre_tokenizer(pipeline, root, err);
-    }
-    if (status == OK) {
-        status = check_steps(pipeline, err);
     }
     if (status == OK) {
         status = hf_steps_decoder(pipeline, root, err);
@@ -111,6 +99,27 @@ static enum status check_characters(const struct hf_pipeline *p, const struct hf
     return OK;
 }
 
+static enum status write_charsmap(const struct hf_pipeline *p, struct gguf_builder *out,
+                                  struct error *err)
+{
+    if (p->charsmap.byte_count == 0) {
+        return OK;
+    }
+    size_t byte_count = 0;
+    uint8_t *bytes = malloc(p->charsmap.byte_count);
+    if (bytes == NULL) {
+        return error_set(err, ERR_MEMORY, "%s: no memory for a table of characters", p->path);
+    }
+    if (!base64_decode(p->charsmap.bytes, p->charsmap.byte_count, bytes, &byte_count)) {
+        free(bytes);
+        return error_set(err, ERR_FORMAT, "%s: normalizer.precompiled_charsmap: not base64",
+                         p->path);
+    }
+    gguf_builder_set_u8s(out, CHARSMAP_KEY, bytes, byte_count);
+    free(bytes);
+    return OK;
+}
+
 enum status hf_pipeline_write(const struct hf_pipeline *pipeline, const struct hf_vocab *vocab,
                               struct gguf_builder *out, struct error *err)
 {
@@ -123,6 +132,9 @@ enum status hf_pipeline_write(const struct hf_pipeline *pipeline, const struct h
     gguf_builder_set_string(out, "tokenizer.ggml.model", model);
     enum status status = p->byte_level ? write_byte_level(p, vocab->ignore_merges, out, err)
                                        : check_characters(p, vocab, err);
+    if (status == OK) {
+        status = write_charsmap(p, out, err);
+    }
     gguf_builder_set_strings(out, TOKENIZER_KEY_NORMALIZER, p->step_texts, p->step_text_count);
     gguf_builder_set_bool(out, TOKENIZER_KEY_WHOLE_WORDS, vocab->ignore_merges);
     gguf_builder_set_bool(out, "tokenizer.ggml.add_space_prefix", p->prefix != 0);

@@ -22,6 +22,7 @@ struct hf_pipeline {
     const char *path;                                          /* borrowed, for messages */
     struct gguf_string step_texts[HF_PIPELINE_STEP_TEXTS_MAX]; /* as TOKENIZER_KEY_NORMALIZER */
     uint32_t step_text_count;
+    struct gguf_string charsmap;    /* base64, of a Precompiled normalizer */
     struct hf_patterns_items items; /* of the pre-tokenizer */
     bool byte_level;
     bool spaces_replaced; /* by the normalizer or the pre-tokenizer */

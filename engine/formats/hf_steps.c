@@ -82,6 +82,31 @@ static enum status add_text(struct hf_pipeline *p, struct gguf_string text, stru
     return OK;
 }
 
+/* Two spaces or more, as the public conversion of SentencePiece models has them become one. */
+static enum status add_squeeze(struct hf_pipeline *p, const json_t *step, struct error *err)
+{
+    struct gguf_string with = {.bytes = ""};
+    struct json_place place = {p->path, "normalizer."};
+    enum status status = json_field_string(step, place, "content", true, &with, err);
+    if (status == OK) {
+        status = add_text(p, literal("squeeze-spaces"), err);
+    }
+    return status == OK ? add_text(p, with, err) : status;
+}
+
+static enum status add_charsmap(struct hf_pipeline *p, const json_t *step, struct error *err)
+{
+    struct json_place place = {p->path, "normalizer."};
+    if (p->charsmap.bytes != NULL) {
+        return unsupported(p, "normalizer", "a second Precompiled", err);
+    }
+    enum status status =
+        json_field_string(step, place, "precompiled_charsmap", false, &p->charsmap, err);
+    /* Public files have an empty one, too, which does nothing. */
+    bool empty = p->charsmap.byte_count == 0;
+    return status == OK && !empty ? add_text(p, literal("charsmap-graphemes"), err) : status;
+}
+
 static enum status add_replace(struct hf_pipeline *p, const json_t *step, struct error *err)
 {
     struct gguf_string what = {0};
@@ -89,6 +114,9 @@ static enum status add_replace(struct hf_pipeline *p, const json_t *step, struct
     bool is_regex = false;
     struct json_place place = {p->path, "normalizer."};
     enum status status = read_pattern(p, step, "normalizer", &what, &is_regex, err);
+    if (status == OK && is_regex && gguf_string_equal(what, " {2,}")) {
+        return add_squeeze(p, step, err);
+    }
     if (status == OK && is_regex) {
         char quoted[JSON_FIELD_QUOTE_BYTES];
         return error_set(err, ERR_UNSUPPORTED,
@@ -137,6 +165,9 @@ static enum status normalizer_step(struct hf_pipeline *p, const json_t *step, co
     }
     if (strcmp(type, "Replace") == 0) {
         return add_replace(p, step, err);
+    }
+    if (strcmp(type, "Precompiled") == 0) {
+        return add_charsmap(p, step, err);
     }
     if (strcmp(type, "Strip") == 0) {
         return add_strip(p, step, err);

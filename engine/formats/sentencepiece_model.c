@@ -6,6 +6,7 @@
 
 #include "configs/limits.h"
 #include "engine/formats/protobuf.h"
+#include "engine/tokenizer/charsmap.h"
 #include "engine/tokenizer/tokenizer_keys.h"
 #include "engine/tokenizer/vocabulary.h"
 
@@ -56,7 +57,7 @@ struct model {
     bool dummy_prefix;
     bool remove_extra_spaces;
     bool escape_spaces;
-    bool charsmap;
+    struct gguf_string charsmap;
 };
 
 static enum status ill_formed(const struct model *m, const char *what, struct error *err)
@@ -92,7 +93,7 @@ static enum status read_normalizer(struct model *m, struct protobuf_field messag
     int more;
     while ((more = protobuf_next(&cursor, &field)) > 0) {
         if (field.number == NORMALIZER_CHARSMAP && field.type == PROTOBUF_BYTES) {
-            m->charsmap = field.byte_count > 0;
+            m->charsmap = (struct gguf_string){(const char *)field.bytes, field.byte_count};
         } else if (field.number == NORMALIZER_DUMMY_PREFIX) {
             m->dummy_prefix = field.value != 0;
         } else if (field.number == NORMALIZER_REMOVE_EXTRA) {
@@ -175,10 +176,9 @@ static enum status check_support(const struct model *m, struct error *err)
                          "%s: trainer_spec.model_type: %llu, supported are 1 (unigram), 2 (bpe)",
                          m->path, (unsigned long long)m->model_type);
     }
-    const char *field = m->charsmap          ? "normalizer_spec.precompiled_charsmap"
-                        : m->space_as_suffix ? "trainer_spec.treat_whitespace_as_suffix"
-                        : !m->escape_spaces  ? "normalizer_spec.escape_whitespaces: false"
-                                             : NULL;
+    const char *field = m->space_as_suffix  ? "trainer_spec.treat_whitespace_as_suffix"
+                        : !m->escape_spaces ? "normalizer_spec.escape_whitespaces: false"
+                                            : NULL;
     if (field != NULL) {
         return error_set(err, ERR_UNSUPPORTED, "%s: %s is not supported", m->path, field);
     }
@@ -232,6 +232,10 @@ static enum status write_model(const struct model *m, struct gguf_builder *out, 
     gguf_builder_set_i32s(out, "tokenizer.ggml.token_type", m->types, m->count);
     gguf_builder_set_bool(out, "tokenizer.ggml.add_space_prefix", m->dummy_prefix);
     gguf_builder_set_bool(out, "tokenizer.ggml.remove_extra_whitespaces", m->remove_extra_spaces);
+    if (m->charsmap.byte_count > 0) {
+        gguf_builder_set_u8s(out, CHARSMAP_KEY, (const uint8_t *)m->charsmap.bytes,
+                             m->charsmap.byte_count);
+    }
     if (unigram) {
         gguf_builder_set_bool(out, TOKENIZER_KEY_FLOAT_SUMS, true);
     }

@@ -30,14 +30,21 @@ static enum status take_text(struct normalizer_text *text, const struct gguf *fi
 static const struct {
     const char *name;
     enum normalizer_kind kind;
-    enum normal_form form;
+    uint32_t form;
     uint32_t text_count;
 } step_names[] = {
-    {"nfc", NORMALIZER_FORM, NORMAL_FORM_C, 0},    {"nfd", NORMALIZER_FORM, NORMAL_FORM_D, 0},
-    {"nfkc", NORMALIZER_FORM, NORMAL_FORM_KC, 0},  {"nfkd", NORMALIZER_FORM, NORMAL_FORM_KD, 0},
-    {"lowercase", NORMALIZER_LOWERCASE, 0, 0},     {"strip-left", NORMALIZER_STRIP_LEFT, 0, 0},
-    {"strip-right", NORMALIZER_STRIP_RIGHT, 0, 0}, {"prepend", NORMALIZER_PREPEND, 0, 1},
+    {"nfc", NORMALIZER_FORM, NORMAL_FORM_C, 0},
+    {"nfd", NORMALIZER_FORM, NORMAL_FORM_D, 0},
+    {"nfkc", NORMALIZER_FORM, NORMAL_FORM_KC, 0},
+    {"nfkd", NORMALIZER_FORM, NORMAL_FORM_KD, 0},
+    {"lowercase", NORMALIZER_LOWERCASE, 0, 0},
+    {"strip-left", NORMALIZER_STRIP_LEFT, 0, 0},
+    {"strip-right", NORMALIZER_STRIP_RIGHT, 0, 0},
+    {"prepend", NORMALIZER_PREPEND, 0, 1},
     {"replace", NORMALIZER_REPLACE, 0, 2},
+    {"squeeze-spaces", NORMALIZER_SQUEEZE, 0, 1},
+    {"charsmap", NORMALIZER_CHARSMAP, CHARSMAP_LONGEST, 0},
+    {"charsmap-graphemes", NORMALIZER_CHARSMAP, CHARSMAP_GRAPHEMES, 0},
 };
 
 /* Reads the step whose name is entry *i, and goes on past its texts. */
@@ -69,27 +76,48 @@ static enum status take_step(struct normalizer *n, const struct gguf *file,
         return error_set(err, ERR_FORMAT,
                          "%s: " TOKENIZER_KEY_NORMALIZER ": replaces an empty text", file->path);
     }
+    if (status == OK && step->kind == NORMALIZER_CHARSMAP && n->charsmap.units == NULL) {
+        return error_set(err, ERR_FORMAT,
+                         "%s: " TOKENIZER_KEY_NORMALIZER ": charsmap, but no " CHARSMAP_KEY,
+                         file->path);
+    }
     ++*i;
     return status;
+}
+
+/* What a file that lists no steps means. */
+static void assume_steps(struct normalizer *n, bool nfc)
+{
+    bool mapped = n->charsmap.units != NULL;
+    n->step_count = nfc || mapped;
+    n->steps[0] =
+        nfc ? (struct normalizer_step){.kind = NORMALIZER_FORM, .form = NORMAL_FORM_C}
+            : (struct normalizer_step){.kind = NORMALIZER_CHARSMAP, .form = CHARSMAP_LONGEST};
 }
 
 enum status normalizer_load(struct normalizer *normalizer, const struct gguf *file, bool nfc,
                             struct error *err)
 {
     *normalizer = (struct normalizer){0};
-    if (gguf_find(file, TOKENIZER_KEY_NORMALIZER) == NULL) {
-        normalizer->step_count = nfc;
-        normalizer->steps[0] =
-            (struct normalizer_step){.kind = NORMALIZER_FORM, .form = NORMAL_FORM_C};
+    enum status status = charsmap_load(&normalizer->charsmap, file, err);
+    if (status == OK && gguf_find(file, TOKENIZER_KEY_NORMALIZER) == NULL) {
+        assume_steps(normalizer, nfc);
         return OK;
     }
     struct gguf_array list = {0};
-    enum status status =
-        gguf_get_array(file, TOKENIZER_KEY_NORMALIZER, true, GGUF_STRING, &list, err);
+    if (status == OK) {
+        status = gguf_get_array(file, TOKENIZER_KEY_NORMALIZER, true, GGUF_STRING, &list, err);
+    }
     for (uint64_t i = 0; status == OK && i < list.element_count;) {
         status = take_step(normalizer, file, &list, &i, err);
     }
     return status;
+}
+
+void normalizer_release(struct normalizer *normalizer)
+{
+    charsmap_release(&normalizer->charsmap);
+    normalizer->step_count = 0;
 }
 
 uint64_t normalizer_growth(const struct normalizer *normalizer)
@@ -106,6 +134,10 @@ uint64_t normalizer_growth(const struct normalizer *normalizer)
             factor = 1 + (uint64_t)step->with.byte_count; /* a stretch has a byte or more */
         } else if (step->kind == NORMALIZER_REPLACE) {
             factor = (step->with.byte_count + step->what.byte_count - 1) / step->what.byte_count;
+        } else if (step->kind == NORMALIZER_SQUEEZE) {
+            factor = (step->with.byte_count + 1) / 2;
+        } else if (step->kind == NORMALIZER_CHARSMAP) {
+            factor = normalizer->charsmap.growth;
         }
         growth *= factor > 1 ? factor : 1;
         growth = growth < LIMIT_ENCODE_BYTES ? growth : LIMIT_ENCODE_BYTES;
@@ -258,7 +290,49 @@ static enum status strip(const uint8_t *text, size_t text_bytes, bool left, uint
     return OK;
 }
 
-static enum status apply_step(const struct normalizer_step *step, const uint8_t *text,
+/* Each run of two spaces or more, or the text in its place, at `write` unless that is NULL; the
+ * bytes that makes. */
+static size_t put_squeezed(const struct normalizer_text *with, const uint8_t *text,
+                           size_t text_bytes, uint8_t *write)
+{
+    size_t written = 0;
+    for (size_t at = 0; at < text_bytes;) {
+        size_t run = 0;
+        while (at + run < text_bytes && text[at + run] == ' ') {
+            run++;
+        }
+        const uint8_t *from = run >= 2 ? with->bytes : text + at;
+        size_t byte_count = run >= 2 ? with->byte_count : 1;
+        if (write != NULL) {
+            memcpy(write + written, from, byte_count);
+        }
+        written += byte_count;
+        at += run >= 2 ? run : 1;
+    }
+    return written;
+}
+
+static enum status squeeze(const struct normalizer_step *step, const uint8_t *text,
+                           size_t text_bytes, uint8_t **out, size_t *out_bytes, struct error *err)
+{
+    if (memmem(text, text_bytes, "  ", 2) == NULL) {
+        return OK;
+    }
+    size_t made = put_squeezed(&step->with, text, text_bytes, NULL);
+    enum status status = check_growth(made, err);
+    if (status != OK) {
+        return status;
+    }
+    *out = malloc(made + 1);
+    if (*out == NULL) {
+        return no_memory(text_bytes, err);
+    }
+    *out_bytes = put_squeezed(&step->with, text, text_bytes, *out);
+    return OK;
+}
+
+static enum status apply_step(const struct normalizer *normalizer,
+                              const struct normalizer_step *step, const uint8_t *text,
                               size_t text_bytes, uint8_t **out, size_t *out_bytes,
                               struct error *err)
 {
@@ -276,6 +350,11 @@ static enum status apply_step(const struct normalizer_step *step, const uint8_t 
         return prepend(step, text, text_bytes, out, out_bytes, err);
     case NORMALIZER_REPLACE:
         return replace(step, text, text_bytes, out, out_bytes, err);
+    case NORMALIZER_SQUEEZE:
+        return squeeze(step, text, text_bytes, out, out_bytes, err);
+    case NORMALIZER_CHARSMAP:
+        return charsmap_apply(&normalizer->charsmap, (enum charsmap_way)step->form, text,
+                              text_bytes, out, out_bytes, err);
     }
     return OK;
 }
@@ -288,8 +367,9 @@ enum status normalizer_apply(const struct normalizer *normalizer, const uint8_t 
     for (uint32_t i = 0; i < normalizer->step_count; i++) {
         uint8_t *made = NULL;
         size_t made_bytes = 0;
-        enum status status = apply_step(&normalizer->steps[i], *out != NULL ? *out : text,
-                                        *out_bytes, &made, &made_bytes, err);
+        enum status status =
+            apply_step(normalizer, &normalizer->steps[i], *out != NULL ? *out : text, *out_bytes,
+                       &made, &made_bytes, err);
         if (made != NULL) {
             free(*out);
             *out = made;

@@ -7,6 +7,7 @@
 #define ENGINE_TOKENIZER_NORMALIZER_H
 
 #include "configs/error.h"
+#include "engine/tokenizer/charsmap.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,6 +27,8 @@ enum normalizer_kind {
     NORMALIZER_STRIP_RIGHT,
     NORMALIZER_PREPEND, /* `with`, unless the text is empty */
     NORMALIZER_REPLACE, /* each `what` from the left by `with` */
+    NORMALIZER_SQUEEZE, /* each two spaces or more by `with` */
+    NORMALIZER_CHARSMAP,
 };
 
 struct normalizer_text {
@@ -35,7 +38,7 @@ struct normalizer_text {
 
 struct normalizer_step {
     enum normalizer_kind kind;
-    uint32_t form; /* enum normal_form */
+    uint32_t form; /* enum normal_form; of a table of characters: enum charsmap_way */
     struct normalizer_text what;
     struct normalizer_text with;
 };
@@ -43,11 +46,13 @@ struct normalizer_step {
 struct normalizer {
     uint32_t step_count;
     struct normalizer_step steps[NORMALIZER_STEPS_MAX];
+    struct charsmap charsmap;
 };
 
-/* Without TOKENIZER_KEY_NORMALIZER: form C if nfc, else nothing. */
+/* Without TOKENIZER_KEY_NORMALIZER: form C if nfc, else the table of characters where there is one. */
 enum status normalizer_load(struct normalizer *normalizer, const struct gguf *file, bool nfc,
                             struct error *err);
+void normalizer_release(struct normalizer *normalizer);
 
 /* No text grows by more than that factor. */
 uint64_t normalizer_growth(const struct normalizer *normalizer);

@@ -13,9 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEY_MODEL    "tokenizer.ggml.model"
-#define KEY_PRE      "tokenizer.ggml.pre"
-#define KEY_CHARSMAP "tokenizer.ggml.precompiled_charsmap"
+#define KEY_MODEL "tokenizer.ggml.model"
+#define KEY_PRE   "tokenizer.ggml.pre"
 
 enum {
     NAME_BYTES_MAX = 48 /* of a name quoted in a message */
@@ -64,9 +63,6 @@ static enum status choose_kind(struct tokenizer *t, const struct gguf *file,
     }
     if (*kind == VOCABULARY_SCORES && gguf_find(file, TOKENIZER_KEY_MERGE_PAIRS) != NULL) {
         *kind = VOCABULARY_PAIRS;
-    }
-    if (*kind == VOCABULARY_UNIGRAM && gguf_find(file, KEY_CHARSMAP) != NULL) {
-        return error_set(err, ERR_UNSUPPORTED, "%s: " KEY_CHARSMAP " is not supported", file->path);
     }
     return OK;
 }
@@ -236,6 +232,7 @@ void tokenizer_close(struct tokenizer *tokenizer)
     special_scan_close(&tokenizer->control);
     special_scan_close(&tokenizer->normalized_user_defined);
     special_scan_close(&tokenizer->normalized_control);
+    normalizer_release(&tokenizer->normalizer);
     vocabulary_release(&tokenizer->vocabulary);
     free(tokenizer);
 }

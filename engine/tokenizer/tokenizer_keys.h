@@ -11,7 +11,8 @@
 #define TOKENIZER_KEY_PRE "sluice.tokenizer.pre"
 
 /* Array of strings, the steps of normalisation in order: "nfc", "nfd", "nfkc", "nfkd", "lowercase",
- * "strip-left", "strip-right", "prepend" and a text, "replace" and two texts. In force instead of
+ * "strip-left", "strip-right", "prepend" and a text, "replace" and two texts, "squeeze-spaces" (two or
+ * more) and a text, "charsmap" and "charsmap-graphemes" (charsmap.h). In force instead of
  * what the pre-tokenizer's name implies. */
 #define TOKENIZER_KEY_NORMALIZER "sluice.tokenizer.normalizer"
 

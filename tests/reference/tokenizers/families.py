@@ -123,6 +123,11 @@ def of_characters(base):
                               "invert": False}
     gemma["decoder"] = {"type": "Sequence", "decoders": SENTENCE_DECODER}
     yield "gemma", gemma
+    stripped = copy.deepcopy(base)
+    stripped["normalizer"] = {"type": "Sequence", "normalizers": [
+        {"type": "Strip", "strip_left": True, "strip_right": True}, {"type": "Prepend", "prepend": "▁"},
+        SPACE_SIGN]}
+    yield "phi3-stripped", stripped
     for scheme in ("first", "always", "never"):
         for words in (False, True):
             tree = copy.deepcopy(base)
@@ -135,6 +140,31 @@ def of_characters(base):
         tree = copy.deepcopy(base)
         tree["model"].update(byte_fallback=False, fuse_unk=fuse)
         yield f"unknown{'-fused' if fuse else ''}", tree
+
+
+def charsmap(rule):
+    """The table that SentencePiece compiles for a rule, from a model trained for its sake."""
+    import base64
+
+    from sentencepiece import sentencepiece_model_pb2
+    proto = sentencepiece_model_pb2.ModelProto()
+    proto.ParseFromString(train("unigram", rule, 300))
+    return base64.b64encode(proto.normalizer_spec.precompiled_charsmap).decode()
+
+
+def normalizers(*steps):
+    return {"type": "Sequence", "normalizers": list(steps)}
+
+
+def of_charsmaps(base):
+    """Tables of characters in front of what the conversion of SentencePiece models puts behind them."""
+    squeeze = {"type": "Replace", "pattern": {"Regex": " {2,}"}}
+    for rule in ("nmt_nfkc", "nmt_nfkc_cf", "nfkc", "nfkc_cf"):
+        mapped = {"type": "Precompiled", "precompiled_charsmap": charsmap(rule)}
+        yield f"unigram-{rule}", {**base, "normalizer": normalizers(mapped, {**squeeze, "content": " "})}
+        yield f"unigram-{rule}-strip", {**base, "normalizer": normalizers(
+            mapped, {"type": "Strip", "strip_left": False, "strip_right": True}, {**squeeze, "content": "▁"})}
+    yield "unigram-squeezed", {**base, "normalizer": {**squeeze, "content": "▁"}}
 
 
 def of_unigram():
@@ -175,23 +205,33 @@ def pipelines(data):
     tree = copy.deepcopy(sentence)
     add_flagged(tree)
     yield "phi3-flags", tree
-    yield from of_unigram()
+    for name, tree in of_unigram():
+        yield name, tree
+    yield from of_charsmaps(tree)
 
 
-def unigram_models(folder):
-    """SentencePiece unigram models, trained here on what texts.py makes."""
+def train(kind, rule, count):
+    """The bytes of a SentencePiece model, trained here on what texts.py makes."""
     import io
 
     import sentencepiece
 
     import texts
     model = io.BytesIO()
-    lines = [t.replace("\n", " ").replace("\r", " ").replace("\0", "") for t in texts.make(3000, 7, [])]
+    lines = [t.replace("\n", " ").replace("\r", " ").replace("\0", "") for t in texts.make(count, 7, [])]
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines), model_writer=model, vocab_size=8000, model_type="unigram",
-        byte_fallback=True, normalization_rule_name="identity", hard_vocab_limit=False,
+        sentence_iterator=iter(lines), model_writer=model, vocab_size=8000 if count > 1000 else 2000,
+        model_type=kind,
+        byte_fallback=True, normalization_rule_name=rule, hard_vocab_limit=False,
         character_coverage=0.98, minloglevel=2)
-    path = f"{folder}/unigram.model"
-    with open(path, "wb") as out:
-        out.write(model.getvalue())
-    yield path
+    return model.getvalue()
+
+
+def unigram_models(folder):
+    """SentencePiece models in files."""
+    kinds = [("unigram", rule) for rule in ("identity", "nmt_nfkc", "nmt_nfkc_cf", "nfkc", "nfkc_cf")]
+    for kind, rule in kinds + [("bpe", "nmt_nfkc")]:
+        path = f"{folder}/{kind}-{rule}.model"
+        with open(path, "wb") as out:
+            out.write(train(kind, rule, 3000))
+        yield path
