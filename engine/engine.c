@@ -142,14 +142,37 @@ static enum status open_model(struct engine *engine, struct error *err)
     return status;
 }
 
-/* The name in the file, or the file's own without ".gguf"; and the template, terminated. */
+/* A text of the file, terminated; NULL where it is absent or empty. */
+static enum status copy_text(const struct gguf *file, const char *key, char **out,
+                             uint64_t *byte_count, struct error *err)
+{
+    struct gguf_string text = {0};
+    enum status status = gguf_get_string(file, key, false, &text, err);
+    *out = NULL;
+    if (status != OK || text.byte_count == 0) {
+        return status;
+    }
+    *out = calloc(text.byte_count + 1, 1);
+    if (*out == NULL) {
+        return error_set(err, ERR_MEMORY, "no memory for %s", key);
+    }
+    memcpy(*out, text.bytes, text.byte_count);
+    *byte_count = text.byte_count;
+    return OK;
+}
+
+/* The name in the file, or the file's own without ".gguf"; and the templates. */
 static enum status copy_texts(struct engine *engine, struct error *err)
 {
     struct gguf_string name = {0};
-    struct gguf_string text = {0};
     enum status status = gguf_get_string(&engine->file, "general.name", false, &name, err);
     if (status == OK) {
-        status = gguf_get_string(&engine->file, "tokenizer.chat_template", false, &text, err);
+        status = copy_text(&engine->file, "tokenizer.chat_template", &engine->chat_template,
+                           &engine->info.chat_template_bytes, err);
+    }
+    if (status == OK) {
+        status = copy_text(&engine->file, "tokenizer.chat_template.tool_use",
+                           &engine->tool_template, &engine->info.tool_template_bytes, err);
     }
     if (status != OK) {
         return status;
@@ -163,17 +186,9 @@ static enum status copy_texts(struct engine *engine, struct error *err)
         }
     }
     engine->model_name = strndup(name.bytes, name.byte_count);
-    if (text.byte_count > 0) {
-        engine->chat_template = calloc(text.byte_count + 1, 1);
-        if (engine->chat_template != NULL) {
-            memcpy(engine->chat_template, text.bytes, text.byte_count);
-            engine->info.chat_template_bytes = text.byte_count;
-        }
-    }
-    if (engine->model_name == NULL || (text.byte_count > 0 && engine->chat_template == NULL)) {
-        return error_set(err, ERR_MEMORY, "no memory for the chat template");
-    }
-    return OK;
+    return engine->model_name != NULL
+               ? OK
+               : error_set(err, ERR_MEMORY, "no memory for the name of the model");
 }
 
 static enum status read_sampling(struct engine *engine, struct error *err)
@@ -239,6 +254,7 @@ static void fill_info(struct engine *engine)
     info->architecture = engine->model.params.architecture;
     info->model_name = engine->model_name;
     info->chat_template = engine->chat_template;
+    info->tool_template = engine->tool_template;
     info->parameter_count = engine->model.parameter_count;
     info->weight_bytes = engine->model.weight_bytes;
     info->vocab_count = served_vocab_count(engine);
@@ -396,6 +412,7 @@ void engine_close(struct engine *engine)
     backend_close(engine->be);
     free(engine->model_name);
     free(engine->chat_template);
+    free(engine->tool_template);
     free(engine);
 }
 

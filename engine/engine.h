@@ -25,6 +25,8 @@ struct engine_info {
     const char *model_name;    /* general.name of the file, or its base name */
     const char *chat_template; /* the file's own template, or NULL */
     uint64_t chat_template_bytes;
+    const char *tool_template; /* the one for requests with tools (tool_use), or NULL */
+    uint64_t tool_template_bytes;
     const char *isa_name;
     uint64_t parameter_count;
     uint64_t weight_bytes;

@@ -29,6 +29,7 @@ struct engine {
     struct memory_plan plan;
     char *model_name;
     char *chat_template;
+    char *tool_template;
 
     /* In the order in which they are opened. */
     struct backend *be;

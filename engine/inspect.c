@@ -67,6 +67,7 @@ void inspect_get_info(const struct inspect *inspect, struct inspect_info *out)
         .tensor_count = file->tensor_count,
         .architecture = find_text(file, "general.architecture"),
         .chat_template = find_text(file, "tokenizer.chat_template"),
+        .tool_template = find_text(file, "tokenizer.chat_template.tool_use"),
     };
     for (uint64_t i = 0; i < file->tensor_count; i++) {
         out->parameter_count += value_count_of(&file->tensors[i].tensor);

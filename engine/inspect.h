@@ -39,6 +39,7 @@ struct inspect_info {
     uint64_t tensor_bytes;
     struct inspect_text architecture;  /* general.architecture; empty when there is none */
     struct inspect_text chat_template; /* likewise */
+    struct inspect_text tool_template; /* likewise: of requests with tools */
 };
 
 void inspect_get_info(const struct inspect *inspect, struct inspect_info *out);

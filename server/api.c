@@ -125,6 +125,19 @@ static enum status open_given_template(struct api_context *context, struct engin
     return status;
 }
 
+/* A second template that cannot be read costs nothing but itself. */
+static void open_tool_template(struct api_context *context, const struct engine_info *info)
+{
+    struct error error = {0};
+    if (chat_template_open(&context->tool_template, info->tool_template,
+                           (size_t)info->tool_template_bytes, &error) != OK) {
+        log_event(LOG_WARNING, "bad_chat_template",
+                  "the model's template for requests with tools (tool_use) is not used: %s",
+                  error.message);
+        context->tool_template = NULL;
+    }
+}
+
 /* The model's own, or a default. A template that this server cannot read costs the chat route, not
  * the model. */
 static enum status open_model_template(struct api_context *context, struct engine *engine,
@@ -147,7 +160,26 @@ static enum status open_model_template(struct api_context *context, struct engin
                   "the model's chat template cannot be used, chat requests are refused: %s",
                   error.message);
     }
-    return choose_family(context, engine, source, source_bytes, err);
+    if (info->tool_template == NULL) {
+        return choose_family(context, engine, source, source_bytes, err);
+    }
+    open_tool_template(context, info);
+    struct text_buffer both;
+    text_buffer_init(&both, LIMIT_TEMPLATE_OUTPUT);
+    text_buffer_append(&both, info->tool_template, (size_t)info->tool_template_bytes);
+    text_buffer_append(&both, source, source_bytes);
+    enum status status = both.failed
+                             ? error_set(err, ERR_MEMORY, "no memory for the chat templates")
+                             : choose_family(context, engine, both.bytes, both.byte_count, err);
+    text_buffer_release(&both);
+    return status;
+}
+
+const struct chat_template *api_choose_template(const struct api_context *context,
+                                                const struct params *params)
+{
+    bool for_tools = params->tools.tools != NULL && context->tool_template != NULL;
+    return for_tools ? context->tool_template : context->chat_template;
 }
 
 enum status api_publish(struct api_context *context, struct engine *engine, struct error *err)
@@ -177,6 +209,9 @@ enum status api_publish(struct api_context *context, struct engine *engine, stru
                                                 : (struct chat_style){0},
         .default_max_tokens = (uint32_t)(default_max < UINT32_MAX ? default_max : UINT32_MAX),
     };
+    context->limits.tool_style = context->tool_template != NULL
+                                     ? chat_style_judge(context->tool_template)
+                                     : context->limits.style;
     atomic_store(&context->engine, engine);
     atomic_store(&context->phase, API_SERVING);
     return OK;
@@ -185,10 +220,12 @@ enum status api_publish(struct api_context *context, struct engine *engine, stru
 void api_close(struct api_context *context)
 {
     chat_template_close(context->chat_template);
+    chat_template_close(context->tool_template);
     control_guard_close(context->guard);
     free(context->model_name);
     context->guard = NULL;
     context->chat_template = NULL;
+    context->tool_template = NULL;
     context->model_name = NULL;
 }
 

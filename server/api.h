@@ -35,6 +35,7 @@ struct api_context {
     struct engine *_Atomic engine; /* NULL while loading; all below is constant once it is set */
     _Atomic int phase;             /* enum api_phase */
     struct chat_template *chat_template; /* NULL: the model has none */
+    struct chat_template *tool_template; /* for requests with tools; NULL: the same */
     struct control_guard *guard;
     struct output_family family; /* how the model writes reasoning and calls */
     char *model_name;
@@ -49,6 +50,10 @@ enum status api_open(struct api_context *context, const struct config *config, s
 /* Reads the chat template and publishes the engine: requests are served from now on. */
 enum status api_publish(struct api_context *context, struct engine *engine, struct error *err);
 void api_close(struct api_context *context);
+
+/* The template for a request's messages; params_parse has chosen its style likewise. May be NULL. */
+const struct chat_template *api_choose_template(const struct api_context *context,
+                                                const struct params *params);
 
 struct api_call {
     struct api_context *context;

@@ -15,7 +15,7 @@ static enum status write_prompt(struct api_call *call, struct engine *engine,
     struct text_buffer prompt;
     text_buffer_init(&prompt, LIMIT_TEMPLATE_OUTPUT);
     text_buffer_append(&prompt, "", 0);
-    enum status status = chat_prompt_render(params, call->context->chat_template,
+    enum status status = chat_prompt_render(params, api_choose_template(call->context, params),
                                             engine_tokenizer(engine), &prompt, &call->refusal);
     if (status == OK) {
         control_guard_strip(&prompt);

@@ -20,12 +20,13 @@ static enum status read_ids(struct api_call *call, struct engine *engine, const 
     struct params params = {
         .route = PARAMS_CHAT,
         .messages = messages,
-        .style = call->context->limits.style,
         .guard = call->context->guard,
         .template_values = json_fields_object(&fields, "chat_template_kwargs"),
         .continue_final_message = json_fields_flag(&fields, "continue_final_message", false),
     };
     params_tools_read(&fields, &params.tools);
+    const struct params_limits *limits = &call->context->limits;
+    params.style = params.tools.tools != NULL ? limits->tool_style : limits->style;
     params.add_generation_prompt =
         json_fields_flag(&fields, "add_generation_prompt", !params.continue_final_message);
     if (fields.status == OK && (text == NULL) == (json_array_size(messages) == 0)) {
@@ -41,7 +42,7 @@ static enum status read_ids(struct api_call *call, struct engine *engine, const 
     if (text != NULL) {
         text_buffer_append_text(&prompt, text);
     } else {
-        fields.status = chat_prompt_render(&params, call->context->chat_template,
+        fields.status = chat_prompt_render(&params, api_choose_template(call->context, &params),
                                            engine_tokenizer(engine), &prompt, &call->refusal);
     }
     if (fields.status == OK) {

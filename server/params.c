@@ -360,7 +360,7 @@ static void read_chat(struct json_fields *fields, struct params *params,
     params_tools_read(fields, &params->tools);
     params->template_values = json_fields_object(fields, "chat_template_kwargs");
     params->reasoning_effort = json_fields_text(fields, "reasoning_effort", 64);
-    params->style = limits->style;
+    params->style = params->tools.tools != NULL ? limits->tool_style : limits->style;
     params->guard = limits->guard;
     params->continue_final_message = json_fields_flag(fields, "continue_final_message", false);
     params->add_generation_prompt =

@@ -34,6 +34,7 @@ struct params_limits {
     uint32_t vocab_count;
     uint32_t context_tokens;
     struct chat_style style;                  /* what the chat template wants */
+    struct chat_style tool_style;             /* likewise, of requests with tools */
     const struct control_guard *guard;        /* NULL: chats may hold control tokens as text */
     const struct sampling_defaults *sampling; /* NULL: neutral */
     uint32_t default_max_tokens; /* chat without max_tokens; 0 = the rest of the context */

@@ -215,17 +215,33 @@ static void put(const struct folder *folder, const char *name, const char *text)
     fclose(file);
 }
 
+static void mkdir_additional(const struct folder *folder)
+{
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/additional_chat_templates", folder->path);
+    assert_int_equal(mkdir(path, 0700), 0);
+}
+
 static void remove_folder(const struct folder *folder)
 {
-    static const char *const names[] = {
-        "tokenizer.json",         "tokenizer_config.json", "special_tokens_map.json",
-        "generation_config.json", "config.json",           "chat_template.jinja",
-        "tokenizer.model"};
+    static const char *const names[] = {"additional_chat_templates/tool_use.jinja",
+                                        "additional_chat_templates/notes.txt",
+                                        "additional_chat_templates/default.jinja",
+                                        "tokenizer.json",
+                                        "tokenizer_config.json",
+                                        "special_tokens_map.json",
+                                        "generation_config.json",
+                                        "config.json",
+                                        "chat_template.jinja",
+                                        "tokenizer.model"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[PATH_BYTES];
         snprintf(path, sizeof path, "%s/%s", folder->path, names[i]);
         unlink(path);
     }
+    char inner[PATH_BYTES];
+    snprintf(inner, sizeof inner, "%s/additional_chat_templates", folder->path);
+    rmdir(inner);
     rmdir(folder->path);
 }
 
@@ -267,12 +283,25 @@ static void neighbours_name_the_roles_and_the_template(void **state)
         gguf_get_string(&opened.file, "tokenizer.chat_template.rag", true, &text, &err), OK);
     opened_tokenizer_close(&opened);
 
+    mkdir_additional(&folder);
+    put(&folder, "additional_chat_templates/tool_use.jinja", "T");
+    put(&folder, "additional_chat_templates/notes.txt", "N");
     put(&folder, "chat_template.jinja", "J");
     assert_int_equal(opened_tokenizer_open(&opened, folder.path, &err), OK);
     assert_int_equal(gguf_get_string(&opened.file, "tokenizer.chat_template", true, &text, &err),
                      OK);
     assert_true(gguf_string_equal(text, "J"));
+    assert_int_equal(
+        gguf_get_string(&opened.file, "tokenizer.chat_template.tool_use", true, &text, &err), OK);
+    assert_true(gguf_string_equal(text, "T"));
+    /* The files are all there is then. */
+    assert_null(gguf_find(&opened.file, "tokenizer.chat_template.rag"));
+    assert_null(gguf_find(&opened.file, "tokenizer.chat_template.notes"));
     opened_tokenizer_close(&opened);
+
+    put(&folder, "additional_chat_templates/default.jinja", "D");
+    assert_int_equal(opened_tokenizer_open(&opened, folder.path, &err), ERR_FORMAT);
+    assert_non_null(strstr(err.message, "default.jinja: there twice"));
     remove_folder(&folder);
 }
 

@@ -3,7 +3,6 @@
 #include "engine/formats/hf_roles.h"
 
 #include "configs/limits.h"
-#include "engine/formats/file_map.h"
 #include "engine/formats/json_field.h"
 #include "engine/formats/json_file.h"
 #include "engine/tokenizer/tokenizer_keys.h"
@@ -302,96 +301,5 @@ enum status hf_roles_write_ends(const struct hf_roles_files *files, struct gguf_
     if (status == OK) {
         write_ends(&roles, out);
     }
-    return status;
-}
-
-/* A list of {"name": ..., "template": ...}; the one named default is the model's. */
-static enum status write_named_templates(const struct named_file *file, const json_t *list,
-                                         struct gguf_builder *out, struct error *err)
-{
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        struct gguf_string text = {0};
-        struct gguf_string name = {0};
-        struct json_place place = {file->path, "chat_template[]."};
-        const json_t *entry = json_array_get(list, i);
-        enum status status = json_field_string(entry, place, "name", true, &name, err);
-        if (status == OK) {
-            status = json_field_string(entry, place, "template", true, &text, err);
-        }
-        if (status != OK) {
-            return status;
-        }
-        char key[128] = "tokenizer.chat_template";
-        if (!gguf_string_equal(name, "default")) {
-            snprintf(key, sizeof key, "tokenizer.chat_template.%.64s", name.bytes);
-        }
-        if (gguf_builder_find(out, key) != NULL) {
-            return error_set(err, ERR_FORMAT, "%s: chat_template[%zu].name: there twice",
-                             file->path, i);
-        }
-        gguf_builder_set_bytes(out, key, text);
-    }
-    return OK;
-}
-
-static enum status write_template_of(const struct named_file *file, struct gguf_builder *out,
-                                     struct error *err)
-{
-    const json_t *value = json_object_get(file->root, "chat_template");
-    if (value == NULL || json_is_null(value)) {
-        return OK;
-    }
-    if (json_is_array(value)) {
-        return write_named_templates(file, value, out, err);
-    }
-    struct json_place place = {file->path, ""};
-    struct gguf_string text = {0};
-    enum status status = json_field_string(file->root, place, "chat_template", true, &text, err);
-    if (status == OK) {
-        gguf_builder_set_bytes(out, "tokenizer.chat_template", text);
-    }
-    return status;
-}
-
-/* chat_template.jinja is the template; it wins over what the JSON files have. */
-static enum status write_template_file(const struct hf_roles_files *files, bool *found,
-                                       struct gguf_builder *out, struct error *err)
-{
-    struct named_file file = name_file(files, NULL, "chat_template.jinja");
-    const uint8_t *bytes = NULL;
-    uint64_t byte_count = 0;
-    enum status status = file_map_open(file.path, &bytes, &byte_count, err);
-    *found = status == OK;
-    if (status == ERR_NOT_FOUND) {
-        return OK;
-    }
-    if (status == OK && byte_count > LIMIT_TEMPLATE_BYTES) {
-        status = error_set(err, ERR_FORMAT, "%s: %llu bytes, the limit is %u", file.path,
-                           (unsigned long long)byte_count, LIMIT_TEMPLATE_BYTES);
-    }
-    if (status == OK) {
-        gguf_builder_set_bytes(out, "tokenizer.chat_template",
-                               (struct gguf_string){(const char *)bytes, byte_count});
-    }
-    file_map_close(bytes, byte_count);
-    return status;
-}
-
-enum status hf_roles_write_template(const struct hf_roles_files *files, struct gguf_builder *out,
-                                    struct error *err)
-{
-    bool found = false;
-    json_t *own = NULL;
-    enum status status = write_template_file(files, &found, out, err);
-    if (status == OK && !found) {
-        status = open_one(&own, files->dir, "chat_template.json", 0, err);
-    }
-    if (status == OK && !found) {
-        struct named_file file =
-            own != NULL ? name_file(files, own, "chat_template.json")
-                        : name_file(files, files->tokenizer_config, "tokenizer_config.json");
-        status = write_template_of(&file, out, err);
-    }
-    json_decref(own);
     return status;
 }

@@ -53,8 +53,4 @@ void hf_roles_write(const struct hf_roles *roles, struct gguf_builder *out);
 enum status hf_roles_write_ends(const struct hf_roles_files *files, struct gguf_builder *out,
                                 struct error *err);
 
-/* tokenizer.chat_template, and tokenizer.chat_template.NAME for others that the files name. */
-enum status hf_roles_write_template(const struct hf_roles_files *files, struct gguf_builder *out,
-                                    struct error *err);
-
 #endif

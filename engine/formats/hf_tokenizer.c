@@ -5,6 +5,7 @@
 #include "configs/limits.h"
 #include "engine/formats/file_map.h"
 #include "engine/formats/hf_roles.h"
+#include "engine/formats/hf_templates.h"
 #include "engine/formats/hf_vocab.h"
 #include "engine/formats/json_file.h"
 #include "engine/formats/sentencepiece_model.h"
@@ -136,7 +137,7 @@ enum status hf_tokenizer_read(struct gguf_builder *out, const char *dir, struct 
         }
     }
     if (status == OK) {
-        status = hf_roles_write_template(&files, out, err);
+        status = hf_templates_write(dir, files.tokenizer_config, out, err);
     }
     json_decref(root);
     hf_roles_close(&files);

@@ -1,8 +1,8 @@
 /* hf_tokenizer.h - the tokenizer of a Hugging Face directory, as the metadata of a GGUF file.
  *
  * Reads tokenizer.json, or tokenizer.model where there is none, and beside it tokenizer_config.json,
- * special_tokens_map.json, generation_config.json, config.json and chat_template.jinja or .json,
- * each of which may be absent. What GGUF has no key for goes under the keys of tokenizer_keys.h.
+ * special_tokens_map.json, generation_config.json, config.json, chat_template.jinja or .json and
+ * additional_chat_templates/, each of which may be absent. What GGUF has no key for goes under the keys of tokenizer_keys.h.
  * Thread: any. SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_FORMATS_HF_TOKENIZER_H
 #define ENGINE_FORMATS_HF_TOKENIZER_H

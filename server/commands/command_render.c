@@ -54,12 +54,15 @@ static enum status open_file_template(struct chat_template **out, const char *pa
     return status;
 }
 
-/* The model's own, or what the server gives a model that has none. */
-static enum status open_model_template(struct source *source, struct error *err)
+/* The model's own for such a request, or what the server gives a model that has none. */
+static enum status open_model_template(struct source *source, bool with_tools, struct error *err)
 {
     struct inspect_info info;
     const char *name = NULL;
     inspect_get_info(source->inspect, &info);
+    if (with_tools && info.tool_template.byte_count > 0) {
+        info.chat_template = info.tool_template;
+    }
     if (info.chat_template.byte_count == 0) {
         const char *text = chat_prompt_default_template(source->tokenizer, &name);
         info.chat_template = (struct inspect_text){text, strlen(text)};
@@ -70,7 +73,7 @@ static enum status open_model_template(struct source *source, struct error *err)
 }
 
 static enum status open_source(struct source *source, const struct render_options *options,
-                               struct error *err)
+                               bool with_tools, struct error *err)
 {
     enum status status = OK;
     bool has_file = options->template_path[0] != '\0';
@@ -90,7 +93,7 @@ static enum status open_source(struct source *source, const struct render_option
     if (source->inspect == NULL) {
         return error_set(err, ERR_INVALID, "neither --template FILE nor --model FILE is given");
     }
-    return open_model_template(source, err);
+    return open_model_template(source, with_tools, err);
 }
 
 static void close_source(struct source *source)
@@ -147,9 +150,10 @@ static enum status run(const struct command_call *call, struct error *err)
     struct text_buffer prompt;
     text_buffer_init(&prompt, LIMIT_TEMPLATE_OUTPUT);
     text_buffer_append(&prompt, "", 0);
-    enum status status = open_source(&source, options, err);
+    enum status status = command_input_read_json(&context, options->context_path, err);
     if (status == OK) {
-        status = command_input_read_json(&context, options->context_path, err);
+        bool with_tools = json_array_size(json_object_get(context, "tools")) > 0;
+        status = open_source(&source, options, with_tools, err);
     }
     if (status == OK) {
         status = render(&prompt, &source, context, options->context_path, err);

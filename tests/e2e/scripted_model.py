@@ -100,7 +100,7 @@ def tensors_of(count, ids):
     return tensors
 
 
-def write(path, script, template):
+def write(path, script, template, tool_template=None):
     """Writes the model. Returns how many tokens the script has, the one that ends it included."""
     tokens, types, ids = vocabulary(script)
     assert len(ids) < DIM, "the text is too long"
@@ -115,6 +115,8 @@ def write(path, script, template):
                ("tokenizer.ggml.merges", ARRAY, (STRING, [])),
                ("tokenizer.ggml.eos_token_id", U32, 256),
                ("tokenizer.chat_template", STRING, template)]
+    if tool_template is not None:
+        entries.append(("tokenizer.chat_template.tool_use", STRING, tool_template))
     tensors = tensors_of(len(tokens), ids)
     with open(path, "wb") as out:
         out.write(struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(entries)))
