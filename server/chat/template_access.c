@@ -296,11 +296,25 @@ static bool path_part(struct template_run *run, const char *bytes, size_t byte_c
     return template_run_string(run, bytes, byte_count, out);
 }
 
+static bool item_or(struct template_run *run, struct template_value object,
+                    struct template_value index, struct template_value otherwise,
+                    struct template_value *out)
+{
+    if (!template_access_item(run, object, index, out)) {
+        return false;
+    }
+    if (out->kind == TEMPLATE_UNDEFINED && template_value_given(otherwise)) {
+        *out = otherwise;
+    }
+    return true;
+}
+
 bool template_access_path(struct template_run *run, struct template_value object,
-                          struct template_value path, struct template_value *out)
+                          struct template_value path, struct template_value otherwise,
+                          struct template_value *out)
 {
     if (path.kind != TEMPLATE_STRING) {
-        return template_access_item(run, object, path, out);
+        return item_or(run, object, path, otherwise, out);
     }
     const char *at = path.as.string->bytes;
     const char *end = at + path.as.string->byte_count;
@@ -310,7 +324,7 @@ bool template_access_path(struct template_run *run, struct template_value object
         const char *stop = dot != NULL ? dot : end;
         struct template_value part;
         if (!path_part(run, at, (size_t)(stop - at), &part) ||
-            !template_access_item(run, *out, part, out)) {
+            !item_or(run, *out, part, otherwise, out)) {
             return false;
         }
         if (dot == NULL) {

@@ -19,8 +19,10 @@ bool template_access_item(struct template_run *run, struct template_value object
 bool template_access_slice(struct template_run *run, struct template_value object,
                            const struct template_value bounds[3], struct template_value *out);
 
-/* What `attribute='a.b.0'` of filters means: each part is an item. */
+/* What `attribute='a.b.0'` of filters means: each part is an item. otherwise: instead of each that is
+ * undefined; absent: none. */
 bool template_access_path(struct template_run *run, struct template_value object,
-                          struct template_value path, struct template_value *out);
+                          struct template_value path, struct template_value otherwise,
+                          struct template_value *out);
 
 #endif

@@ -72,7 +72,8 @@ static bool pick_value(struct template_run *run, struct template_value item,
                        struct template_value attribute, struct template_value *out)
 {
     *out = item;
-    return !has_attribute(attribute) || template_access_path(run, item, attribute, out);
+    struct template_value none = {.kind = TEMPLATE_ABSENT};
+    return !has_attribute(attribute) || template_access_path(run, item, attribute, none, out);
 }
 
 /* Texts compare without regard to case unless case_sensitive. */
@@ -343,6 +344,10 @@ static bool filter_reverse(struct template_run *run, const struct template_call 
     if (!template_run_list(run, TEMPLATE_LIST, items, list.count, &result)) {
         return false;
     }
+    if (call->subject.kind == TEMPLATE_ITERATOR) {
+        *out = result; /* what cannot be walked backwards is made a list first */
+        return true;
+    }
     if (call->subject.kind != TEMPLATE_STRING) {
         return template_run_iterator(run, result.as.list, "list_reverseiterator", out);
     }
@@ -455,6 +460,28 @@ static bool push_group(struct template_items *groups, struct template_value key,
 }
 
 /* The groups show the key of their first member as it was written. */
+/* The items, and by what they are put together, both in the latter's order. */
+static bool sorted_groups(struct template_run *run, const struct template_call *call,
+                          const struct template_list *list, struct template_value **keys,
+                          struct template_value **items)
+{
+    struct template_value *picked = template_run_alloc_array(run, list->count, sizeof *picked);
+    *items = copy_items(run, list);
+    if (picked == NULL || *items == NULL || !template_run_spend(run, list->count)) {
+        return false;
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        if (!template_access_path(run, list->items[i], call->bound[0], call->bound[1],
+                                  &picked[i])) {
+            return false;
+        }
+    }
+    struct template_list of_picked = {.items = picked, .count = list->count};
+    struct template_value itself = {.kind = TEMPLATE_ABSENT};
+    return sort_keys(run, &of_picked, itself, template_value_truth(call->bound[2]), keys) &&
+           template_compare_sort(run, *keys, *items, list->count, false);
+}
+
 static bool filter_groupby(struct template_run *run, const struct template_call *call,
                            struct template_value *out)
 {
@@ -464,8 +491,7 @@ static bool filter_groupby(struct template_run *run, const struct template_call 
     struct template_value *items = NULL;
     template_builder_items_init(&groups, run);
     if (!template_iterate_items(run, call->subject, &list) ||
-        !sorted(run, &list, call->bound[0], template_value_truth(call->bound[2]), false, &keys,
-                &items)) {
+        !sorted_groups(run, call, &list, &keys, &items)) {
         return false;
     }
     size_t first = 0;
@@ -478,7 +504,7 @@ static bool filter_groupby(struct template_run *run, const struct template_call 
         if (same) {
             continue;
         }
-        if (!pick_value(run, items[first], call->bound[0], &shown) ||
+        if (!template_access_path(run, items[first], call->bound[0], call->bound[1], &shown) ||
             !push_group(&groups, shown, items + first, i - first)) {
             return false;
         }

@@ -74,11 +74,8 @@ static bool apply(struct template_run *run, const struct pick *pick, struct temp
 {
     *out = item;
     if (template_value_given(pick->attribute) &&
-        !template_access_path(run, item, pick->attribute, out)) {
+        !template_access_path(run, item, pick->attribute, pick->otherwise, out)) {
         return false;
-    }
-    if (out->kind == TEMPLATE_UNDEFINED && template_value_given(pick->otherwise)) {
-        *out = pick->otherwise;
     }
     return pick->row == NULL || template_call_builtin(run, pick->row, *out, &pick->arguments, out);
 }

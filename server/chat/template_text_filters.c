@@ -2,8 +2,10 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "server/chat/template_builder.h"
 #include "server/chat/template_case.h"
+#include "server/chat/template_dict.h"
 #include "server/chat/template_filters.h"
 #include "server/chat/template_format.h"
+#include "server/chat/template_iterate.h"
 #include "server/chat/template_repr.h"
 #include "server/chat/template_split.h"
 #include "server/chat/template_string_methods.h"
@@ -183,6 +185,18 @@ static bool filter_indent(struct template_run *run, const struct template_call *
     return ok;
 }
 
+static bool keyword_dict(struct template_run *run, const struct template_call *call,
+                         struct template_value *out)
+{
+    struct template_dict *dict = template_dict_new(run);
+    bool ok = dict != NULL;
+    for (size_t i = 0; ok && i < call->keyword_count; i++) {
+        ok = template_dict_set(run, dict, call->keywords[i].name, call->keywords[i].value);
+    }
+    *out = (struct template_value){.kind = TEMPLATE_DICT, .as.dict = dict};
+    return ok;
+}
+
 static bool filter_format(struct template_run *run, const struct template_call *call,
                           struct template_value *out)
 {
@@ -192,7 +206,11 @@ static bool filter_format(struct template_run *run, const struct template_call *
         return false;
     }
     if (call->keyword_count > 0) {
-        return template_run_fail(run, "the format filter takes positional arguments here");
+        return call->extra_count > 0
+                   ? template_run_fail(run, "can't handle positional and keyword arguments at the "
+                                            "same time")
+                   : keyword_dict(run, call, &values) &&
+                         template_format_percent(run, text, values, out);
     }
     return template_run_list(run, TEMPLATE_TUPLE, call->extra, call->extra_count, &values) &&
            template_format_percent(run, text, values, out);
@@ -260,8 +278,7 @@ static bool filter_truncate(struct template_run *run, const struct template_call
     if (slack.kind == TEMPLATE_NONE) {
         slack.kind = TEMPLATE_ABSENT;
     }
-    if (!template_call_string(run, call->subject, "the text to cut", &subject) ||
-        !template_call_integer(run, call->bound[0], 255, "length", &length) ||
+    if (!template_call_integer(run, call->bound[0], 255, "length", &length) ||
         !template_call_integer(run, slack, 5, "leeway", &leeway) ||
         !template_repr_str(run, end, &end)) {
         return false;
@@ -270,6 +287,19 @@ static bool filter_truncate(struct template_run *run, const struct template_call
     if (length < end_count || leeway < 0 || leeway > INT32_MAX || length > INT32_MAX) {
         return template_run_fail(run, "expected length >= %lld and leeway >= 0",
                                  (long long)end_count);
+    }
+    size_t subject_count = 0;
+    if (call->subject.kind != TEMPLATE_STRING) {
+        if (!template_iterate_length(run, call->subject, &subject_count)) {
+            return false;
+        }
+        if ((int64_t)subject_count <= length + leeway) {
+            *out = call->subject; /* what need not be cut may be a list as well */
+            return true;
+        }
+    }
+    if (!template_call_string(run, call->subject, "the text to cut", &subject)) {
+        return false;
     }
     if ((int64_t)template_text_count(subject) <= length + leeway) {
         *out = call->subject;
