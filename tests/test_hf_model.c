@@ -177,8 +177,8 @@ static void configurations_are_checked(void **state)
                   "layer_types has 2 entries for 1 layers");
     refuse_config(folder, CONFIG(",\"layer_types\":[\"chunked_attention\"]"),
                   "layer_types[0] is chunked_attention");
-    refuse_config(folder, CONFIG(",\"quantization_config\":{\"quant_method\":\"fp8\"}"),
-                  "quantization_config.quant_method is \"fp8\"");
+    refuse_config(folder, CONFIG(",\"quantization_config\":{\"quant_method\":\"eetq\"}"),
+                  "quantization_config.quant_method is \"eetq\"");
     refuse_config(folder, CONFIG(",\"rope_scaling\":{\"type\":\"spiral\"}"),
                   "rope_scaling.rope_type is \"spiral\"; the known ones are default, linear");
     refuse_config(folder, CONFIG(",\"rope_scaling\":{\"type\":\"linear\"}"),

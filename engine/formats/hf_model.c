@@ -5,6 +5,7 @@
 #include "configs/limits.h"
 #include "engine/formats/hf_keys.h"
 #include "engine/formats/hf_layers.h"
+#include "engine/formats/hf_quant.h"
 #include "engine/formats/hf_rope.h"
 #include "engine/formats/hf_sampling.h"
 #include "engine/formats/hf_tensors.h"
@@ -42,25 +43,7 @@ static enum status find_family(struct hf_reading *reading, struct error *err)
                          reading->config.path, hf_config_show(model_type).text,
                          hf_family_list(known, sizeof known));
     }
-    status = find_text_config(reading, err);
-    if (status != OK) {
-        return status;
-    }
-    if (hf_config_has(&reading->config, "quantization_config")) {
-        struct hf_config quantization;
-        const char *method = "unknown";
-        status = hf_config_object(&reading->config, "quantization_config", "quantization_config.",
-                                  &quantization, err);
-        if (status == OK) {
-            status = hf_config_string(&quantization, "quant_method", false, &method, err);
-        }
-        return status != OK ? status
-                            : error_set(err, ERR_UNSUPPORTED,
-                                        "%s: quantization_config.quant_method is \"%s\"; weights "
-                                        "must be F32, F16 or BF16",
-                                        reading->config.path, hf_config_show(method).text);
-    }
-    return OK;
+    return find_text_config(reading, err);
 }
 
 /* The directory's own name, also of "." and "models/tiny/". */
@@ -78,7 +61,11 @@ static enum status name_model(const struct hf_reading *reading, struct error *er
 
 static enum status read_all(struct hf_reading *reading, struct error *err)
 {
-    enum status status = find_family(reading, err);
+    struct hf_quant_config quantization = {0};
+    enum status status = hf_quant_config_read(&quantization, &reading->config, err);
+    if (status == OK) {
+        status = find_family(reading, err);
+    }
     if (status == OK) {
         status = name_model(reading, err);
     }
@@ -93,6 +80,9 @@ static enum status read_all(struct hf_reading *reading, struct error *err)
     }
     if (status == OK) {
         status = hf_weights_open(&reading->weights, reading->dir, err);
+    }
+    if (status == OK) {
+        status = hf_quant_read(reading, &quantization, err);
     }
     if (status == OK) {
         status = hf_tensors_read(reading, err);

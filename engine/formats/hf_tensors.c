@@ -165,9 +165,11 @@ static void *take(const struct placing *placing, uint64_t byte_count)
     return memory;
 }
 
-static uint32_t value_bytes(enum dtype dtype)
+/* Of a float; blocks are read byte by byte. */
+static uint32_t alignment_of(enum dtype dtype)
 {
-    return quant_format_get(dtype)->block_bytes;
+    const struct quant_format *format = quant_format_get(dtype);
+    return format->block_values == 1 ? format->block_bytes : 1;
 }
 
 static enum status describe(const struct placing *placing, struct tensor *out)
@@ -190,7 +192,7 @@ static enum status describe(const struct placing *placing, struct tensor *out)
         }
         out->shape[i] = stored->shape[i];
     }
-    if ((uintptr_t)stored->data % value_bytes(stored->dtype) != 0) {
+    if ((uintptr_t)stored->data % alignment_of(stored->dtype) != 0) {
         void *copy = take(placing, stored->byte_count);
         if (copy == NULL) {
             return ERR_MEMORY;
@@ -230,9 +232,12 @@ static enum status transpose(const struct placing *placing, struct tensor *tenso
     if (tensor->dim_count != 2) {
         return refuse(placing, ERR_FORMAT, "is no matrix");
     }
+    if (placing->weight->made) { /* no writer's habit is known for which way these lie */
+        return refuse(placing, ERR_UNSUPPORTED, "is quantised and stored [in, out]");
+    }
     uint64_t rows = tensor->shape[1];
     uint64_t values = tensor->shape[0];
-    uint64_t bytes = value_bytes(tensor->dtype);
+    uint64_t bytes = quant_format_get(tensor->dtype)->block_bytes;
     uint8_t *turned = take(placing, placing->weight->tensor->byte_count);
     if (turned == NULL) {
         return ERR_MEMORY;
@@ -295,7 +300,7 @@ static enum status cut_experts(const struct placing *placing, const struct tenso
     struct tensor piece = {.dtype = tensor->dtype,
                            .dim_count = 2,
                            .shape = {tensor->shape[1] / part_count, tensor->shape[2]}};
-    uint64_t piece_bytes = piece.shape[0] * piece.shape[1] * value_bytes(piece.dtype);
+    uint64_t piece_bytes = piece.shape[0] * quant_row_bytes(piece.dtype, piece.shape[1]);
     for (uint64_t i = 0; i < reading->expert_count * part_count; i++) {
         piece.data = (const uint8_t *)tensor->data + i * piece_bytes;
         add(placing, patterns[i % part_count], (uint32_t)(i / part_count), &piece);
@@ -341,17 +346,47 @@ static enum status stack(const struct placing *placing, struct tensor *tensor)
     return OK;
 }
 
+/* The same of what is stored quantised, [experts, columns, in]: every `step`-th row. */
+static enum status add_rows(const struct placing *placing, const struct tensor *tensor,
+                            const char *name, uint64_t first, uint64_t step)
+{
+    uint64_t row_count = tensor->dim_count == 3 ? tensor->shape[0] * tensor->shape[1] / step : 0;
+    uint64_t row_bytes = quant_row_bytes(tensor->dtype, tensor_row_values(tensor));
+    if (row_count == 0 || tensor->shape[1] % step != 0 ||
+        tensor->shape[0] != placing->reading->expert_count) {
+        return refuse(placing, ERR_FORMAT, "has not the shape that the number of experts demands");
+    }
+    struct tensor whole = *tensor;
+    whole.shape[1] = tensor->shape[1] / step;
+    if (step > 1) {
+        uint8_t *rows = take(placing, row_count * row_bytes);
+        if (rows == NULL) {
+            return ERR_MEMORY;
+        }
+        const uint8_t *stored = (const uint8_t *)tensor->data + first * row_bytes;
+        for (uint64_t row = 0; row < row_count; row++) {
+            memcpy(rows + row * row_bytes, stored + row * step * row_bytes, row_bytes);
+        }
+        whole.data = rows;
+    }
+    add(placing, name, 0, &whole);
+    return OK;
+}
+
 /* Every `step`-th column of each expert's matrix [in, columns], from `first` on, as the rows of
  * another: [experts, columns / step, in]. Of biases, `in` is 1. */
 static enum status add_columns(const struct placing *placing, const struct tensor *tensor,
                                const char *name, uint64_t first, uint64_t step)
 {
+    if (placing->weight->made) {
+        return add_rows(placing, tensor, name, first, step);
+    }
     bool bias = tensor->dim_count == 2;
     uint64_t expert_count = tensor->shape[0];
     uint64_t in = bias ? 1 : tensor->shape[1];
     uint64_t columns = tensor->shape[bias ? 1 : 2];
     uint64_t rows = columns / step;
-    uint64_t bytes = value_bytes(tensor->dtype);
+    uint64_t bytes = quant_format_get(tensor->dtype)->block_bytes;
     if ((tensor->dim_count != 2 && tensor->dim_count != 3) || columns % step != 0 ||
         expert_count != placing->reading->expert_count) {
         return refuse(placing, ERR_FORMAT, "has not the shape that the number of experts demands");

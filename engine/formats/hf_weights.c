@@ -58,7 +58,7 @@ static int compare_names(const void *left, const void *right)
     return strcmp(a->tensor->name, b->tensor->name);
 }
 
-static enum status sort_weights(struct hf_weights *weights, const char *dir, struct error *err)
+static enum status collect_weights(struct hf_weights *weights, const char *dir, struct error *err)
 {
     uint64_t count = 0;
     for (uint32_t i = 0; i < weights->shard_count; i++) {
@@ -77,9 +77,15 @@ static enum status sort_weights(struct hf_weights *weights, const char *dir, str
         const struct hf_shard *shard = &weights->shards[i];
         for (uint64_t t = 0; t < shard->file.tensor_count; t++) {
             weights->weights[weights->weight_count++] =
-                (struct hf_weight){&shard->file.tensors[t], shard};
+                (struct hf_weight){&shard->file.tensors[t], shard, false};
         }
     }
+    return hf_weights_sort(weights, err);
+}
+
+enum status hf_weights_sort(struct hf_weights *weights, struct error *err)
+{
+    uint64_t count = weights->weight_count;
     qsort(weights->weights, count, sizeof *weights->weights, compare_names);
     for (uint64_t i = 1; i < count; i++) {
         if (compare_names(&weights->weights[i - 1], &weights->weights[i]) == 0) {
@@ -199,7 +205,7 @@ static enum status open_by_index(struct hf_weights *weights, const char *dir, st
         status = open_shards(weights, dir, index_path, map, err);
     }
     if (status == OK) {
-        status = sort_weights(weights, dir, err);
+        status = collect_weights(weights, dir, err);
     }
     if (status == OK) {
         status = check_index(weights, index_path, map, err);
@@ -218,7 +224,7 @@ enum status hf_weights_open(struct hf_weights *out, const char *dir, struct erro
     enum status status = OK;
     if (exists(dir, single_name)) {
         status = open_shard(out, dir, single_name, err);
-        status = status == OK ? sort_weights(out, dir, err) : status;
+        status = status == OK ? collect_weights(out, dir, err) : status;
     } else if (exists(dir, index_name)) {
         status = open_by_index(out, dir, err);
     } else {
@@ -243,6 +249,7 @@ void hf_weights_close(struct hf_weights *weights)
     }
     free(weights->shards);
     free(weights->weights);
+    free(weights->made);
     *weights = (struct hf_weights){0};
 }
 

@@ -24,6 +24,7 @@ struct hf_shard {
 struct hf_weight {
     const struct safetensors_tensor *tensor;
     const struct hf_shard *shard;
+    bool made; /* of several stored ones, in memory of its own */
 };
 
 struct hf_weights {
@@ -31,6 +32,7 @@ struct hf_weights {
     uint32_t shard_count;
     struct hf_weight *weights; /* [weight_count], sorted by name */
     uint64_t weight_count;
+    struct safetensors_tensor *made; /* by others, for entries of `weights`; or NULL */
 };
 
 enum status hf_weights_open(struct hf_weights *out, const char *dir, struct error *err);
@@ -38,6 +40,9 @@ void hf_weights_close(struct hf_weights *weights);
 
 /* NULL: there is none of that name. */
 const struct hf_weight *hf_weights_find(const struct hf_weights *weights, const char *name);
+
+/* After a change of `weights`: in order again, and no name twice. */
+enum status hf_weights_sort(struct hf_weights *weights, struct error *err);
 
 /* Gives the mappings to the builder, whose tensors point into them. */
 void hf_weights_hand_over(struct hf_weights *weights, struct gguf_builder *builder);

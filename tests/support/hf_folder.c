@@ -103,3 +103,40 @@ void hf_folder_write_weights(const struct hf_folder *folder, const char *name,
     hf_folder_write(folder, name, bytes, byte_count);
     free(bytes);
 }
+
+void hf_folder_write_tensors(const struct hf_folder *folder, const char *name,
+                             const struct hf_folder_tensor *tensors, uint32_t tensor_count)
+{
+    char *text = NULL;
+    size_t text_bytes = 0;
+    FILE *header = open_memstream(&text, &text_bytes);
+    assert_non_null(header);
+    uint64_t offset = 0;
+    for (uint32_t i = 0; i < tensor_count; i++) {
+        const struct hf_folder_tensor *tensor = &tensors[i];
+        fprintf(header, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[", i > 0 ? "," : "{", tensor->name,
+                tensor->dtype);
+        for (uint32_t d = 0; d < tensor->dim_count; d++) {
+            fprintf(header, "%s%llu", d > 0 ? "," : "", (unsigned long long)tensor->shape[d]);
+        }
+        fprintf(header, "],\"data_offsets\":[%llu,", (unsigned long long)offset);
+        offset += tensor->byte_count;
+        fprintf(header, "%llu]}", (unsigned long long)offset);
+    }
+    fprintf(header, "}");
+    assert_int_equal(fclose(header), 0);
+    uint8_t *bytes = malloc(8 + text_bytes + offset);
+    assert_non_null(bytes);
+    for (int i = 0; i < 8; i++) {
+        bytes[i] = (uint8_t)((uint64_t)text_bytes >> (8 * i));
+    }
+    memcpy(bytes + 8, text, text_bytes);
+    uint64_t at = 8 + text_bytes;
+    for (uint32_t i = 0; i < tensor_count; i++) {
+        memcpy(bytes + at, tensors[i].bytes, tensors[i].byte_count);
+        at += tensors[i].byte_count;
+    }
+    hf_folder_write(folder, name, bytes, at);
+    free(bytes);
+    free(text);
+}

@@ -23,4 +23,17 @@ void hf_folder_remove(const struct hf_folder *folder, const char *name);
 void hf_folder_write_weights(const struct hf_folder *folder, const char *name,
                              const char *const *tensors);
 
+struct hf_folder_tensor {
+    const char *name;
+    const char *dtype; /* as safetensors spells it */
+    uint32_t dim_count;
+    uint64_t shape[4]; /* outermost first */
+    const void *bytes;
+    uint64_t byte_count;
+};
+
+/* A safetensors file `name` of any tensors. */
+void hf_folder_write_tensors(const struct hf_folder *folder, const char *name,
+                             const struct hf_folder_tensor *tensors, uint32_t tensor_count);
+
 #endif
