@@ -21,6 +21,7 @@ class Case:
     shard: str = ""  # max_shard_size, or one file
     rename: str = ""  # a function of make.py on tensor names, for files as published
     equal_experts: bool = False  # two experts with the same router row and the same weights
+    quantised: str = ""  # a method of quantised.py
     golden: bool = False  # kept in tests/golden/families
     prompts: tuple = PROMPTS
     drop: tuple = ()  # keys that config.json leaves to the class
@@ -86,6 +87,10 @@ def llama():
     yield Case("llama-frequencies", "Llama", sizes(), rename="with_frequencies")
     yield Case("llama-padded", "Llama", sizes(vocab_size=320), dtype="bfloat16")
     yield Case("llama-blocks", "Llama", BLOCKS)
+    for method in ("gptq", "gptq_order", "gptq_v2", "gptq8", "awq", "packed", "packed_zeros", "packed8",
+                   "int8", "float8", "fp8"):
+        yield Case("llama-" + method, "Llama", BLOCKS, quantised=method, dtype="float16",
+                   golden=method in ("gptq", "fp8"), prompts=(1, 2, 17, 64))
     yield Case("llama-gelu", "Llama", sizes(hidden_act="gelu"))
     yield Case("llama-relu", "Llama", sizes(hidden_act="relu"))
     yield Case("llama-gelu_tanh", "Llama", sizes(hidden_act="gelu_pytorch_tanh"), hub=False)
@@ -355,6 +360,9 @@ def gpt_oss():
         num_hidden_layers=3, sliding_window=24, **rope("yarn", 150000.0, factor=8.0, truncate=False,
                                                        original_max_position_embeddings=64)),
         hub=False)
+    yield Case("gpt_oss-mxfp4", "GptOss", sizes(  # all experts: rounding routes no token elsewhere
+        hidden_size=64, head_dim=16, intermediate_size=96, num_local_experts=4,
+        num_experts_per_tok=4, sliding_window=24), dtype="bfloat16", quantised="mxfp4")
 
 
 def deepseek(**changes):

@@ -27,6 +27,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 import cases
 import hub
+import quantised
 
 GREEDY_TOKENS = 32
 GREEDY_PROMPTS_MAX = 70  # tokens: the continuation of a longer prompt takes long and shows no more
@@ -197,6 +198,10 @@ def make(out, case, tokenizer):
         make_experts_equal(model)
     for weight in model.parameters():  # and no buffer: rotary frequencies stay float32
         weight.data = weight.data.to(getattr(torch, case.dtype))
+    parts = {}
+    if case.quantised:
+        model = model.float()
+        parts = quantised.quantise(model, case.quantised)
     folder = out / case.name
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(folder, **({"max_shard_size": case.shard} if case.shard else {}))
@@ -208,6 +213,10 @@ def make(out, case, tokenizer):
     if not torch.equal(logits_of(model.float(), ids), logits_of(again, ids)):
         raise SystemExit(f"{case.name}: the directory reads as another model than was written")
     record(folder, case, again, tokenizer, generator)
+    if case.quantised:
+        config = json.loads((folder / "config.json").read_text())
+        quantised.store(folder / "model.safetensors", parts, config, case.quantised)
+        (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
 
 
 def wanted(arguments):
