@@ -564,6 +564,7 @@ static void one_template_renders_in_many_threads(void **state)
     free(source);
 }
 
+/* M-35 */
 static void templates_over_the_size_limit_are_refused(void **state)
 {
     (void)state;

@@ -592,6 +592,7 @@ static void expect_verdict(const uint8_t *bytes, uint64_t byte_count)
     }
 }
 
+/* M-49, of which fuzz_gguf.c and fuzz_safetensors.c are the other part. */
 static void flipped_bits_never_crash_the_parser(void **state)
 {
     struct fixture *fixture = *state;

@@ -83,6 +83,7 @@ struct refusal {
     const char *message; /* a part of it */
 };
 
+/* M-46 */
 static void each_wrong_field_is_named(void **state)
 {
     (void)state;

@@ -56,6 +56,7 @@ static void absent_optional_keys_take_defaults(void **state)
     model_fixture_finish(&fixture);
 }
 
+/* M-28 */
 static void a_number_out_of_range_is_refused_by_key_value_and_limit(void **state)
 {
     (void)state;
@@ -164,6 +165,7 @@ static void a_key_of_another_type_is_named(void **state)
     model_fixture_expect_refusal(&fixture, ERR_FORMAT, WORDS("llama.block_count"));
 }
 
+/* M-28 */
 static void head_counts_that_do_not_divide_are_refused(void **state)
 {
     (void)state;
@@ -216,6 +218,7 @@ static void the_numbers_of_experts_are_those_of_the_file(void **state)
     model_fixture_finish(&fixture);
 }
 
+/* M-28 */
 static void numbers_of_experts_out_of_range_are_refused(void **state)
 {
     (void)state;
@@ -287,6 +290,7 @@ static void experts_are_refused_by_count(void **state)
     model_fixture_expect_refusal(&fixture, ERR_UNSUPPORTED, WORDS("qwen2.expert_count is 8"));
 }
 
+/* M-31 */
 static void a_part_of_a_split_model_is_refused_by_count(void **state)
 {
     (void)state;
@@ -303,6 +307,7 @@ static void a_part_of_a_split_model_is_refused_by_count(void **state)
     model_fixture_finish(&fixture);
 }
 
+/* M-32 */
 static void a_vocabulary_of_another_length_is_refused(void **state)
 {
     (void)state;

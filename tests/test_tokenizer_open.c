@@ -62,6 +62,7 @@ static void unknown_models_are_refused_by_name(void **state)
     expect_refusal(vocab, ERR_FORMAT, "tokenizer.ggml.model");
 }
 
+/* M-46, of a GGUF file. */
 static void unknown_pretokenizers_are_refused_by_name(void **state)
 {
     (void)state;
@@ -81,6 +82,7 @@ static void a_missing_pretokenizer_is_the_default_one(void **state)
     small_vocab_close(&opened);
 }
 
+/* M-32 */
 static void arrays_of_another_type_or_length_are_refused(void **state)
 {
     (void)state;
@@ -154,6 +156,7 @@ static void duplicate_and_oversized_tokens_are_refused(void **state)
     free(long_text);
 }
 
+/* M-33 */
 static void broken_merges_are_refused(void **state)
 {
     (void)state;
@@ -179,6 +182,7 @@ static void broken_merges_are_refused(void **state)
     expect_refusal(vocab, ERR_FORMAT, "tokenizer.ggml.merges");
 }
 
+/* M-33 */
 static void too_many_merges_are_refused(void **state)
 {
     (void)state;
@@ -193,6 +197,7 @@ static void too_many_merges_are_refused(void **state)
     expect_refusal(vocab, ERR_FORMAT, "4194305 merges, the limit is 4194304");
 }
 
+/* M-34 */
 static void ids_outside_the_vocabulary_are_refused(void **state)
 {
     (void)state;
@@ -219,6 +224,7 @@ static void ids_outside_the_vocabulary_are_refused(void **state)
     }
 }
 
+/* M-34 */
 static void ids_of_minus_one_mean_none(void **state)
 {
     (void)state;
@@ -253,6 +259,7 @@ static void text_must_be_spellable_somehow(void **state)
     expect_refusal(vocab, ERR_FORMAT, "unknown token");
 }
 
+/* M-34 */
 static void ids_may_be_equal_and_ends_are_listed_once(void **state)
 {
     (void)state;

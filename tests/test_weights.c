@@ -251,6 +251,7 @@ static void embedding_serves_as_output_when_tied(void **state)
     model_fixture_finish(&fixture);
 }
 
+/* M-27 */
 static void an_unknown_architecture_is_refused_with_the_known_ones(void **state)
 {
     (void)state;
@@ -289,6 +290,7 @@ static bool is_required(const char *arch, const char *name)
     return strcmp(name, "output.weight") != 0 && !other_bias && !layout && (!qkv_bias || own);
 }
 
+/* M-29: missing. */
 static void every_required_tensor_is_missed_by_name(void **state)
 {
     (void)state;
@@ -668,6 +670,7 @@ static void memory_is_that_of_the_pieces(void **state)
     }
 }
 
+/* M-29: wrong shape. */
 static void a_wrong_shape_is_named_with_both_shapes(void **state)
 {
     (void)state;
@@ -712,6 +715,7 @@ static void a_type_we_cannot_compute_with_is_named(void **state)
     model_fixture_expect_refusal(&fixture, ERR_UNSUPPORTED, WORDS("blk.0.attn_q.weight", "iq2_xs"));
 }
 
+/* M-29: wrong type for its role. */
 static void a_quantised_norm_is_refused(void **state)
 {
     (void)state;
@@ -722,6 +726,7 @@ static void a_quantised_norm_is_refused(void **state)
     model_fixture_expect_refusal(&fixture, ERR_UNSUPPORTED, WORDS("blk.1.ffn_norm.weight", "q8_0"));
 }
 
+/* M-29: one too many. */
 static void a_tensor_without_a_use_is_refused(void **state)
 {
     (void)state;
@@ -799,6 +804,7 @@ static void norms_and_biases_in_half_precision_become_f32(void **state)
     model_fixture_finish(&fixture);
 }
 
+/* M-30. What becomes of such logits is tested in test_sampler.c. */
 static void weights_that_are_not_numbers_still_load(void **state)
 {
     (void)state;
