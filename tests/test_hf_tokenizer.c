@@ -228,6 +228,9 @@ static void remove_folder(const struct folder *folder)
     static const char *const names[] = {"additional_chat_templates/tool_use.jinja",
                                         "additional_chat_templates/notes.txt",
                                         "additional_chat_templates/default.jinja",
+                                        "vocab.json",
+                                        "merges.txt",
+                                        "added_tokens.json",
                                         "tokenizer.json",
                                         "tokenizer_config.json",
                                         "special_tokens_map.json",
@@ -303,6 +306,57 @@ static void neighbours_name_the_roles_and_the_template(void **state)
     put(&folder, "additional_chat_templates/default.jinja", "D");
     assert_int_equal(opened_tokenizer_open(&opened, folder.path, &err), ERR_FORMAT);
     assert_non_null(strstr(err.message, "default.jinja: there twice"));
+    remove_folder(&folder);
+}
+
+static void expect_pair_refused(const struct folder *folder, const char *what)
+{
+    struct opened_tokenizer opened;
+    struct error err = {0};
+    assert_int_not_equal(opened_tokenizer_open(&opened, folder->path, &err), OK);
+    if (strstr(err.message, what) == NULL) {
+        fail_msg("%s: without %s", err.message, what);
+    }
+}
+
+static void a_vocabulary_and_merges_are_enough(void **state)
+{
+    (void)state;
+    struct folder folder = make_folder();
+    struct opened_tokenizer opened;
+    struct error err = {0};
+    expect_pair_refused(&folder, "none of tokenizer.json, tokenizer.model and vocab.json");
+    put(&folder, "vocab.json",
+        "{\"a\":0,\"b\":1,\"\u0120\":2,\"ab\":3,\"\u0120ab\":4,\"1\":5,\"<|endoftext|>\":6,\"11\":"
+        "7}");
+    expect_pair_refused(&folder, "merges.txt");
+    put(&folder, "merges.txt", "#version: 0.2\r\na b\r\n\u0120 ab\n1 1\n");
+    put(&folder, "added_tokens.json", "{\"<x>\":8}");
+    put(&folder, "special_tokens_map.json", "{\"pad_token\":\"<x>\"}");
+    if (opened_tokenizer_open(&opened, folder.path, &err) != OK) {
+        fail_msg("%s", err.message);
+    }
+    EXPECT_IDS(&opened, "ab ab11", TOKENIZER_PARSE_SPECIAL, 3, 4, 7);
+    EXPECT_IDS(&opened, "a<|endoftext|>b<x>", TOKENIZER_PARSE_SPECIAL, 0, 6, 1, 8);
+    assert_true(tokenizer_is_special(opened.tokenizer, 8));
+    opened_tokenizer_close(&opened);
+
+    /* Qwen 2 takes digits one by one, and composes letters. */
+    put(&folder, "tokenizer_config.json",
+        "{\"tokenizer_class\":\"Qwen2Tokenizer\",\"added_tokens_decoder\":{\"8\":{\"content\":\"<x>"
+        "\","
+        "\"special\":true},\"6\":{\"content\":\"<|endoftext|>\",\"special\":true}}}");
+    if (opened_tokenizer_open(&opened, folder.path, &err) != OK) {
+        fail_msg("%s", err.message);
+    }
+    EXPECT_IDS(&opened, "ab11", 0, 3, 5, 5);
+    opened_tokenizer_close(&opened);
+
+    put(&folder, "tokenizer_config.json", "{\"tokenizer_class\":\"BartTokenizer\"}");
+    expect_pair_refused(&folder, "tokenizer_class 'BartTokenizer' is not known");
+    put(&folder, "tokenizer_config.json", "{}");
+    put(&folder, "merges.txt", "a b\nb q\n");
+    expect_pair_refused(&folder, "merges");
     remove_folder(&folder);
 }
 
@@ -453,6 +507,7 @@ int main(void)
         cmocka_unit_test(both_forms_of_merges_and_holes_are_read),
         cmocka_unit_test(each_wrong_field_is_named),
         cmocka_unit_test(neighbours_name_the_roles_and_the_template),
+        cmocka_unit_test(a_vocabulary_and_merges_are_enough),
         cmocka_unit_test(a_template_of_two_tokens_goes_in_front),
         cmocka_unit_test(wrong_neighbours_are_named),
         cmocka_unit_test(equal_to_the_vectors),

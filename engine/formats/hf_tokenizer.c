@@ -4,6 +4,7 @@
 
 #include "configs/limits.h"
 #include "engine/formats/file_map.h"
+#include "engine/formats/hf_pair.h"
 #include "engine/formats/hf_roles.h"
 #include "engine/formats/hf_templates.h"
 #include "engine/formats/hf_vocab.h"
@@ -95,6 +96,24 @@ enum status hf_tokenizer_parse(struct gguf_builder *out, const char *bytes, uint
     return status;
 }
 
+static enum status read_pair(struct gguf_builder *out, const char *dir,
+                             const struct hf_roles_files *files, struct error *err)
+{
+    char path[HF_ROLES_PATH_BYTES];
+    json_t *root = NULL;
+    snprintf(path, sizeof path, "%s/vocab.json", dir);
+    enum status status = hf_pair_read(&root, files, err);
+    if (status == ERR_NOT_FOUND) {
+        return error_set(err, ERR_NOT_FOUND,
+                         "%s: none of tokenizer.json, tokenizer.model and vocab.json", dir);
+    }
+    if (status == OK) {
+        status = write_tokenizer(out, root, path, files, err);
+    }
+    json_decref(root);
+    return status;
+}
+
 /* tokenizer.model has the roles' ids itself; the other files may still name an end and a template. */
 static enum status read_sentencepiece(struct gguf_builder *out, const char *dir,
                                       const struct hf_roles_files *files, struct error *err)
@@ -106,7 +125,7 @@ static enum status read_sentencepiece(struct gguf_builder *out, const char *dir,
     snprintf(path, sizeof path, "%s/tokenizer.model", dir);
     enum status status = file_map_open(path, &bytes, &byte_count, err);
     if (status == ERR_NOT_FOUND) {
-        return error_set(err, ERR_NOT_FOUND, "%s: neither tokenizer.json nor tokenizer.model", dir);
+        return read_pair(out, dir, files, err);
     }
     if (status == OK) {
         status = read_vocab_size(out, files, &count_min, err);

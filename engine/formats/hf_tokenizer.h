@@ -1,6 +1,6 @@
 /* hf_tokenizer.h - the tokenizer of a Hugging Face directory, as the metadata of a GGUF file.
  *
- * Reads tokenizer.json, or tokenizer.model where there is none, and beside it tokenizer_config.json,
+ * Reads tokenizer.json, or tokenizer.model, or vocab.json and merges.txt, and beside it tokenizer_config.json,
  * special_tokens_map.json, generation_config.json, config.json, chat_template.jinja or .json and
  * additional_chat_templates/, each of which may be absent. What GGUF has no key for goes under the keys of tokenizer_keys.h.
  * Thread: any. SPDX-License-Identifier: Apache-2.0 */

@@ -72,6 +72,23 @@ def compare_json(program, name, path, count, seed):
     return len(inputs), bad
 
 
+def compare_pair(program, name, path, count, seed):
+    """A directory of vocab.json and merges.txt; the peer is put together as GPT-2's class does it."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    peer = Tokenizer(models.BPE.from_file(f"{path}/vocab.json", f"{path}/merges.txt"))
+    peer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    peer.decoder = decoders.ByteLevel()
+    peer.add_special_tokens([AddedToken("<|endoftext|>", special=True)])
+    inputs = texts.make(count, seed, ["<|endoftext|>"])
+    found = [e.ids for e in peer.encode_batch(inputs)]
+    ours = tool.run(program, path, inputs, "special")
+    bad = differences(name, "ids", inputs, found, [ids for ids, _ in ours])
+    pairs = [(t, d.encode(), o) for t, d, (_, o) in zip(inputs, peer.decode_batch(found), ours)
+             if is_comparable(d)]
+    bad += differences(name, "text", *map(list, zip(*pairs)))
+    return len(inputs), bad
+
+
 def compare_sentencepiece(program, name, path, count, seed):
     import sentencepiece
     peer = sentencepiece.SentencePieceProcessor(model_file=path)
@@ -96,6 +113,8 @@ def main():
             path = f"{data}/tokenizers/hf/{folder}/tokenizer.json"
             if os.path.exists(path):
                 jobs.append((compare_json, folder, path))
+            elif os.path.exists(f"{data}/tokenizers/hf/{folder}/vocab.json"):
+                jobs.append((compare_pair, folder, f"{data}/tokenizers/hf/{folder}"))
         jobs.append((compare_json, "tinystories-656k", f"{data}/models/tinystories-656k/tokenizer.json"))
         for name in sorted(os.listdir(f"{data}/tokenizers/sentencepiece")):
             if name.endswith(".model"):
