@@ -248,11 +248,11 @@ static void being_preempted_does_not_matter(void **state)
     }
 }
 
-/* Made anew for each architecture: a dense one, and both that route rows to experts, where the
- * neighbours decide which rows are multiplied together. */
+/* Made anew for each architecture: a dense one, both that route rows to experts, where the neighbours
+ * decide which rows are multiplied together, and one whose cache holds latent vectors. */
 int main(void)
 {
-    static const char *const archs[] = {"llama", "qwen2moe", "qwen3moe"};
+    static const char *const archs[] = {"llama", "qwen2moe", "qwen3moe", "deepseek2"};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_solo_run_can_be_repeated),
         cmocka_unit_test(neighbours_do_not_matter),

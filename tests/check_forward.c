@@ -552,6 +552,7 @@ static void a_shared_prefix_leaves_no_trace(void **state)
     (void)state;
     check_shared_prefixes("llama");
     check_shared_prefixes("qwen2moe");
+    check_shared_prefixes("deepseek2");
 }
 
 static void logits_come_only_for_the_rows_asked_for(void **state)

@@ -248,6 +248,8 @@ static void configurations_of_other_forms_are_checked(void **state)
                   "tensor model.layers.0.self_attn.q_norm.weight is missing");
     refuse_config(folder, TYPED("stablelm", ",\"layer_norm_eps\":1e-5,\"qk_layernorm\":1"),
                   "qk_layernorm is not true or false");
+    refuse_config(folder, TYPED("stablelm", ",\"layer_norm_eps\":1e-5,\"qk_layernorm\":true"),
+                  "tensor model.layers.0.self_attn.q_layernorm.norms.0.weight is missing");
 }
 
 static void weights_of_other_models_are_refused(void **state)

@@ -441,7 +441,7 @@ static enum status place(const struct placing *placing)
         return part_gate_up(placing, &tensor, "ffn_gate_exps.bias", "ffn_up_exps.bias");
     case HF_STACK:
         if (placing->expert > 0) {
-            return OK; /* came with the first, or there is none and the engine misses it */
+            return OK; /* came with the first, which every stack has (check_row) */
         }
         status = stack(placing, &tensor);
         break;
@@ -567,13 +567,14 @@ static bool row_is_required(const struct hf_tensor_row *row)
     size_t length = strlen(row->name);
     bool bias = length > 5 && strcmp(row->name + length - 5, ".bias") == 0;
     return row->change == HF_KEEP || row->change == HF_ADD_ONE || row->change == HF_TRANSPOSE ||
-           (row->change == HF_HEADS_APART && !bias);
+           row->change == HF_STACK || (row->change == HF_HEADS_APART && !bias);
 }
 
 static enum status check_row(const struct hf_reading *reading, const char *prefix,
                              const struct hf_tensor_row *row, struct error *err)
 {
-    uint32_t count = strchr(row->name, '*') != NULL ? reading->expert_count : 1;
+    bool by_expert = strchr(row->name, '*') != NULL && row->change != HF_STACK;
+    uint32_t count = by_expert ? reading->expert_count : 1; /* of a stack the first */
     for (uint32_t i = 0; i < count && row_is_required(row); i++) {
         char name[NAME_BYTES];
         fill_number(name, prefix, row->name, i);
