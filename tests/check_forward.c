@@ -471,6 +471,12 @@ static void every_weight_type_hides_how_its_experts_were_run(void **state)
     check_every_weight_type((const char *const[]){"qwen2moe", "qwen3moe", "gpt-oss"});
 }
 
+static void every_weight_type_hides_how_its_latent_vectors_were_run(void **state)
+{
+    (void)state;
+    check_every_weight_type((const char *const[]){"deepseek2", "deepseek2", "deepseek2"});
+}
+
 static void every_kv_type_hides_how_it_was_run(void **state)
 {
     (void)state;
@@ -681,6 +687,7 @@ int main(void)
         cmocka_unit_test(every_weight_type_hides_how_it_was_run),
         cmocka_unit_test(every_weight_type_hides_that_its_tensors_are_fused),
         cmocka_unit_test(every_weight_type_hides_how_its_experts_were_run),
+        cmocka_unit_test(every_weight_type_hides_how_its_latent_vectors_were_run),
         cmocka_unit_test(every_kv_type_hides_how_it_was_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,12 +38,12 @@ static void lengths_that_contradict_each_other_are_refused(void **state)
     } rows[] = {
         {"attention.kv_lora_rank", 0, "is 0", "1024"},
         {"attention.kv_lora_rank", 1020, "key_length", "1028"},
-        {"attention.key_length", 16, "is 16", "32"},
-        {"attention.value_length", 12, "is 12", "24"},
+        {"attention.key_length", 16, "is 16", "40"},
+        {"attention.value_length", 12, "is 12", "32"},
         {"attention.key_length_mla", 8, "8 values", "longer"},
         {"attention.value_length_mla", 1025, "1025", "1024"},
         {"attention.q_lora_rank", 41, "attn_q_a.weight", "[41, 64]"},
-        {"rope.dimension_count", 6, "key_length", "30"},
+        {"rope.dimension_count", 6, "key_length", "38"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct model_fixture fixture;

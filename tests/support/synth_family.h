@@ -52,8 +52,8 @@ extern const uint32_t synth_family_count;
 
 /* Lengths of latent attention, whose heads have head_dim values, rotary_dim of them rotated. */
 enum {
-    SYNTH_Q_RANK = 40,
-    SYNTH_KV_RANK = 24,
+    SYNTH_Q_RANK = 64,
+    SYNTH_KV_RANK = 32, /* whole blocks; with the rotated values no whole registers */
     SYNTH_VALUE_DIM = 12
 };
 
