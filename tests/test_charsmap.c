@@ -89,6 +89,33 @@ static void the_longest_key_or_the_shortest_of_a_grapheme(void **state)
     charsmap_release(&map);
 }
 
+/* A megabyte that is one grapheme, and one of characters that begin keys: what is not linear does not
+ * end. */
+static void long_texts_are_linear(void **state)
+{
+    (void)state;
+    enum {
+        RUN_BYTES = 1 << 20
+    };
+    uint32_t units[UNITS];
+    struct charsmap map;
+    struct error err;
+    fill(units);
+    units[256 ^ 'q'] = node('q', false, 'q'); /* runs of q are walked for as long as a key may be */
+    assert_int_equal(load(&map, units, TRIE_BYTES, ALL_BYTES, &err), OK);
+    char *text = calloc(RUN_BYTES + 1, 1);
+    for (size_t i = 0; i < RUN_BYTES; i += 2) {
+        memcpy(text + i, "\u0301", 2);
+    }
+    expect(&map, CHARSMAP_LONGEST, text, text);
+    expect(&map, CHARSMAP_GRAPHEMES, text, text);
+    memset(text, 'q', RUN_BYTES);
+    expect(&map, CHARSMAP_LONGEST, text, text);
+    expect(&map, CHARSMAP_GRAPHEMES, text, text);
+    free(text);
+    charsmap_release(&map);
+}
+
 static void an_empty_table_is_none(void **state)
 {
     (void)state;
@@ -166,6 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_longest_key_or_the_shortest_of_a_grapheme),
+        cmocka_unit_test(long_texts_are_linear),
         cmocka_unit_test(an_empty_table_is_none),
         cmocka_unit_test(what_is_no_table_is_refused),
         cmocka_unit_test(a_hostile_trie_leads_nowhere),

@@ -503,6 +503,42 @@ static void a_megabyte_of_one_letter_merges_fully(void **state)
     small_vocab_close(&opened);
 }
 
+/* A megabyte of one thing, for every way of cutting words: what is not linear does not end. */
+static void runs_of_anything_are_linear(void **state)
+{
+    (void)state;
+    enum {
+        RUN_BYTES = 1 << 20
+    };
+    static const char *const units[] = {
+        "a",        " ", "7", "!", "\n", "\xE4\xB8\xAD", "\xCC\x81", "\xF0\x9F\x91\xA9\xE2\x80\x8D",
+        "a\xCC\x81"};
+    static const char *const families[] = {"qwen2", "llama-bpe", "gpt-2", "gpt-4o", "deepseek-v3"};
+    char *text = malloc(RUN_BYTES);
+    for (size_t f = 0; f < sizeof families / sizeof families[0]; f++) {
+        struct small_tokenizer opened = open_vocab(small_vocab_byte_level(families[f]));
+        for (size_t u = 0; u < sizeof units / sizeof units[0]; u++) {
+            size_t unit_bytes = strlen(units[u]);
+            size_t byte_count = RUN_BYTES / unit_bytes * unit_bytes;
+            for (size_t at = 0; at < byte_count; at += unit_bytes) {
+                memcpy(text + at, units[u], unit_bytes);
+            }
+            size_t bound = tokenizer_id_count_bound(opened.tokenizer, byte_count);
+            uint32_t *ids = malloc(bound * sizeof *ids);
+            size_t count = 0;
+            assert_int_equal(
+                tokenizer_encode(opened.tokenizer, text, byte_count, 0, ids, bound, &count, NULL),
+                OK);
+            /* A token a byte, of the text as the family composes it. */
+            bool composed = strcmp(families[f], "qwen2") == 0 && unit_bytes == 3 && u == 8;
+            assert_int_equal(count, composed ? byte_count / 3 * 2 : byte_count);
+            free(ids);
+        }
+        small_vocab_close(&opened);
+    }
+    free(text);
+}
+
 static void text_is_normalised_where_the_family_was(void **state)
 {
     (void)state;
@@ -573,6 +609,7 @@ int main(void)
         cmocka_unit_test(text_that_grows_while_it_is_encoded_fits_the_bound),
         cmocka_unit_test(merging_is_what_its_definition_says),
         cmocka_unit_test(a_megabyte_of_one_letter_merges_fully),
+        cmocka_unit_test(runs_of_anything_are_linear),
         cmocka_unit_test(text_is_normalised_where_the_family_was),
         cmocka_unit_test(threads_may_share_a_tokenizer),
     };
