@@ -9,6 +9,7 @@
 #include "engine/formats/new_file.h"
 #include "engine/model.h"
 #include "engine/model_file.h"
+#include "engine/quantize_join.h"
 #include "engine/quantize_tensor.h"
 #include "engine/quantize_types.h"
 #include "kernels/quant.h"
@@ -31,15 +32,16 @@ enum {
 
 /* All that belongs to one new file. */
 struct job {
-    const struct gguf *file;
+    const struct gguf *file;   /* the input */
+    struct quantize_join join; /* its tensors as they will be cut */
     const struct quantize_options *options;
     struct quantize_wish *wish;
     bool keeps_order;           /* KEY_HALVES stays as it is */
     uint64_t head_rows;         /* > 0: rows of q and k have to move within heads of so many */
     struct gguf_entry *entries; /* [entry_count] views, but for those set here */
     uint64_t entry_count;
-    struct gguf_tensor *tensors;     /* [file->tensor_count] as they will be */
-    struct quantize_choice *choices; /* [file->tensor_count] */
+    struct gguf_tensor *tensors;     /* [join.file.tensor_count] as they will be */
+    struct quantize_choice *choices; /* [join.file.tensor_count] */
     struct quantize_crew *crew;
     struct gguf_output_head *head;
     struct new_file *out;
@@ -171,7 +173,7 @@ static void describe(struct gguf_tensor *tensor, const struct quantize_choice *c
 
 static enum status choose_types(struct job *job, struct error *err)
 {
-    const struct gguf *file = job->file;
+    const struct gguf *file = &job->join.file;
     job->tensors = calloc(file->tensor_count + 1, sizeof *job->tensors);
     job->choices = calloc(file->tensor_count + 1, sizeof *job->choices);
     if (job->tensors == NULL || job->choices == NULL) {
@@ -207,14 +209,14 @@ static enum status write_padding(struct job *job, uint64_t byte_count, struct er
 static void report(const struct job *job, uint64_t index, const char *name,
                    const struct quantize_errors *errors)
 {
-    const struct gguf_tensor *before = &job->file->tensors[index];
+    const struct gguf_tensor *before = &job->join.file.tensors[index];
     const struct gguf_tensor *after = &job->tensors[index];
     if (job->options->report == NULL) {
         return;
     }
     const struct quantize_report line = {
         .index = index,
-        .tensor_count = job->file->tensor_count,
+        .tensor_count = job->join.file.tensor_count,
         .name = name,
         .type_before = before->type_name,
         .type_after = after->type_name,
@@ -231,7 +233,8 @@ static void report(const struct job *job, uint64_t index, const char *name,
 
 static enum status write_tensor(struct job *job, uint64_t index, struct error *err)
 {
-    const struct gguf_tensor *tensor = &job->file->tensors[index];
+    const struct quantize_join *join = &job->join;
+    const struct gguf_tensor *tensor = &join->file.tensors[index];
     char name[NAME_BYTES];
     snprintf(name, sizeof name, "%.*s", (int)tensor->name.byte_count, tensor->name.bytes);
     uint64_t head_rows = 0;
@@ -239,16 +242,24 @@ static enum status write_tensor(struct job *job, uint64_t index, struct error *e
     if (status != OK) {
         return status;
     }
-    const struct quantize_task task = {
+    struct quantize_task task = {
         .file = job->file,
-        .tensor = tensor,
         .verbatim = job->choices[index].verbatim,
         .dtype = job->choices[index].dtype,
         .head_rows = head_rows,
         .stop = job->options->stop,
     };
-    struct quantize_errors errors;
-    status = quantize_tensor_run(job->crew, &task, job->out, &errors, err);
+    struct quantize_errors errors = {0};
+    /* Blocks lie within rows: pieces one behind the other are the bytes of the whole. */
+    for (uint64_t i = join->first_pieces[index]; i < join->first_pieces[index + 1] && status == OK;
+         i++) {
+        struct quantize_errors part;
+        task.tensor = join->pieces[i];
+        status = quantize_tensor_run(job->crew, &task, job->out, &part, err);
+        errors.difference_squares += part.difference_squares;
+        errors.squares += part.squares;
+        errors.max_difference = fmax(errors.max_difference, part.max_difference);
+    }
     if (status == OK) {
         status = write_padding(job, job->tensors[index].byte_count, err);
     }
@@ -263,7 +274,7 @@ static enum status write_file(struct job *job, struct error *err)
     const struct quantize_options *options = job->options;
     enum status status =
         gguf_output_make_head(job->head, job->entries, job->entry_count, job->tensors,
-                              job->file->tensor_count, job->alignment, err);
+                              job->join.file.tensor_count, job->alignment, err);
     if (status == OK) {
         status = quantize_tensor_open_crew(&job->crew, options->thread_count, err);
     }
@@ -274,7 +285,7 @@ static enum status write_file(struct job *job, struct error *err)
     if (status == OK) {
         status = new_file_write(job->out, job->head->bytes, job->head->byte_count, err);
     }
-    for (uint64_t i = 0; i < job->file->tensor_count && status == OK; i++) {
+    for (uint64_t i = 0; i < job->join.file.tensor_count && status == OK; i++) {
         status = write_tensor(job, i, err);
     }
     return status == OK ? new_file_commit(job->out, err) : status;
@@ -285,6 +296,7 @@ static void release(struct job *job)
     new_file_discard(job->out);
     quantize_tensor_close_crew(job->crew);
     quantize_types_release(job->wish);
+    quantize_join_release(&job->join);
     free(job->head->bytes);
     free(job->entries);
     free(job->tensors);
@@ -294,10 +306,10 @@ static void release(struct job *job)
 static void sum_up(const struct job *job, struct quantize_totals *totals)
 {
     *totals = (struct quantize_totals){.file_bytes = job->head->file_bytes};
-    for (uint64_t i = 0; i < job->file->tensor_count; i++) {
-        const struct tensor *tensor = &job->file->tensors[i].tensor;
+    for (uint64_t i = 0; i < job->join.file.tensor_count; i++) {
+        const struct tensor *tensor = &job->join.file.tensors[i].tensor;
         totals->parameter_count += tensor_row_values(tensor) * tensor_row_count(tensor);
-        totals->bytes_before += job->file->tensors[i].byte_count;
+        totals->bytes_before += job->join.file.tensors[i].byte_count;
         totals->bytes_after += job->tensors[i].byte_count;
     }
 }
@@ -318,6 +330,9 @@ enum status quantize_file(const struct gguf *file, const struct quantize_options
     }
     if (status == OK) {
         status = make_entries(&job, err);
+    }
+    if (status == OK) {
+        status = quantize_join_make(&job.join, file, err);
     }
     if (status == OK) {
         status = choose_types(&job, err);

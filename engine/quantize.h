@@ -7,6 +7,7 @@
  *  - rows that are no whole blocks fall back: q4_K to q5_0, q5_K to q5_1, q6_K to q8_0, and what does
  *    not fit blocks of 32 to f16;
  *  - everything else becomes the wanted type.
+ * Experts that have a tensor each become one tensor a layer, as today's files have it.
  * The file is the same bytes whatever the number of threads. Memory: some 12 MiB a thread beside the
  * mapped model and the head of the file. SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_QUANTIZE_H

@@ -6,6 +6,7 @@
 #include "engine/demo_model.h"
 #include "engine/formats/gguf_builder.h"
 #include "engine/model.h"
+#include "engine/model_file.h"
 #include "engine/quantize.h"
 #include "kernels/quant.h"
 #include "tests/support/gguf_sample.h"
@@ -638,6 +639,46 @@ static void values_that_do_not_fit_are_named(void **state)
     }
 }
 
+/* Of a mixture whose experts have a tensor each, the names and bytes of today's files; how the file
+ * computes is for check_parity.c. */
+static void experts_are_joined(void **state)
+{
+    static const char *const parts[] = {"gate", "up", "down"};
+    static const char *const input = "tests/golden/families/mixtral-base";
+    struct quantize_options options = options_of("f32");
+    struct quantize_totals totals;
+    struct gguf apart;
+    struct gguf file;
+    struct error err = {0};
+    (void)state;
+    assert_int_equal(model_file_open(&apart, input, &err), OK);
+    assert_int_equal(quantize_run(input, &options, &totals, &err), OK);
+    open_file(&file, out_path);
+    for (uint32_t p = 0; p < 3; p++) {
+        char name[64];
+        snprintf(name, sizeof name, "blk.1.ffn_%s_exps.weight", parts[p]);
+        const struct gguf_tensor *joined = gguf_find_tensor(&file, name);
+        assert_non_null(joined);
+        assert_int_equal(joined->tensor.dim_count, 3);
+        assert_int_equal(joined->tensor.shape[0], 5);
+        const float *values = joined->tensor.data;
+        for (uint32_t e = 0; e < 5; e++) {
+            snprintf(name, sizeof name, "blk.1.ffn_%s.%u.weight", parts[p], e);
+            assert_null(gguf_find_tensor(&file, name));
+            const struct tensor *one = &gguf_find_tensor(&apart, name)->tensor;
+            uint64_t count = one->shape[0] * one->shape[1];
+            float *expected = calloc(count, sizeof *expected);
+            assert_non_null(expected);
+            quant_format_get(one->dtype)->dequantize(expected, one->data, count);
+            assert_memory_equal(values, expected, count * sizeof *expected);
+            values += count;
+            free(expected);
+        }
+    }
+    gguf_close(&file);
+    gguf_close(&apart);
+}
+
 static volatile sig_atomic_t stop;
 
 static void stop_after_first(void *context, const struct quantize_report *report)
@@ -674,6 +715,7 @@ int main(void)
         TEST(rows_that_no_override_fits_are_named),
         TEST(what_is_there_is_not_lost),
         TEST(values_that_do_not_fit_are_named),
+        TEST(experts_are_joined),
         TEST(a_signal_leaves_no_file),
     };
     return cmocka_run_group_tests(tests, NULL, kernel_rig_close);
