@@ -260,7 +260,8 @@ static void a_small_mixture_of_experts_agrees(void **state)
     }
 }
 
-/* ---- trained models ---- */
+/* ---- trained models: files of several writers (M-50); check_parity.c has those of transformers,
+ * test_quantize.c our own ---- */
 
 /* A trained model in one weight type, what is known about it, and the machine that runs it. */
 struct trained {

@@ -1,6 +1,8 @@
 /* Files broken on purpose, one way each, made from the sample: the parser must refuse them with
  * one line that has path, offset, and the thing at fault. Also blind damage: cuts at every length,
  * flipped bits, overwritten numbers. Meant to run under the sanitizers, too.
+ * Not tested: M-37, since the README says that a mapped file must not change; M-48, since no manifest
+ * of hashes is read.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/test.h"
 
