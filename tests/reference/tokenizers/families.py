@@ -142,14 +142,35 @@ def of_characters(base):
         yield f"unknown{'-fused' if fuse else ''}", tree
 
 
+def message_field(message, wanted):
+    """The first field of that number of a protocol buffer message, which is bytes."""
+    def varint(at):
+        value = shift = 0
+        while True:
+            value |= (message[at] & 127) << shift
+            at, shift = at + 1, shift + 7
+            if message[at - 1] < 128:
+                return value, at
+    at = 0
+    while at < len(message):
+        key, at = varint(at)
+        if key & 7 == 2:
+            size, at = varint(at)
+            if key >> 3 == wanted:
+                return message[at:at + size]
+            at += size
+        elif key & 7 == 0:
+            _, at = varint(at)
+        else:
+            at += 8 if key & 7 == 1 else 4
+    raise KeyError(wanted)
+
+
 def charsmap(rule):
     """The table that SentencePiece compiles for a rule, from a model trained for its sake."""
     import base64
-
-    from sentencepiece import sentencepiece_model_pb2
-    proto = sentencepiece_model_pb2.ModelProto()
-    proto.ParseFromString(train("unigram", rule, 300))
-    return base64.b64encode(proto.normalizer_spec.precompiled_charsmap).decode()
+    normalizer_spec = message_field(train("unigram", rule, 300), 3)
+    return base64.b64encode(message_field(normalizer_spec, 2)).decode()
 
 
 def normalizers(*steps):
