@@ -17,6 +17,7 @@ enum {
     Q6_GROUP = 16, /* of q6_K: scale */
     Q6_GROUPS = BLOCK / Q6_GROUP,
     CANDIDATES = 21, /* a tenth of a code apart, around the one that the extremes name */
+    LANES = 24,      /* CANDIDATES and what makes them whole registers */
 };
 
 /* Below this a group is zero: its scale would vanish in f16 many times over. */
@@ -93,33 +94,79 @@ static float encode_offset(const struct offset_group *group, float step, float o
     return error;
 }
 
-/* The best step and offset for the codes that 1 / inverse and -low give. */
-static struct offset_fit fit_codes(const struct offset_group *group, float inverse, float low)
+/* What least squares need of each candidate. All candidates go through the values side by side: each
+ * has its own sums, in the order of the values, so a compiler may take several at once. */
+struct offset_sums {
+    float inverse[LANES];
+    float code[LANES];
+    float square[LANES];
+    float product[LANES];
+    float step[LANES];
+    float offset[LANES];
+    float step_inverse[LANES];
+    float error[LANES];
+};
+
+static void sum_codes(struct offset_sums *sums, const struct offset_group *group, float low)
 {
-    float code_sum = 0.0f;
-    float square_sum = 0.0f;
-    float product_sum = 0.0f;
+    float top = (float)group->top;
     for (int i = 0; i < Q4_GROUP; i++) {
-        float code = (float)nearest((group->x[i] - low) * inverse, 0, group->top);
-        float weighted = group->weights[i] * code;
-        code_sum += weighted;
-        square_sum += weighted * code;
-        product_sum += weighted * group->x[i];
+        float x = group->x[i];
+        float weight = group->weights[i];
+        for (int c = 0; c < LANES; c++) {
+            float value = (x - low) * sums->inverse[c];
+            value = value > 0.0f ? value : 0.0f;
+            value = value < top ? value : top;
+            float code = (float)(int)(value + 0.5f);
+            float weighted = weight * code;
+            sums->code[c] += weighted;
+            sums->square[c] += weighted * code;
+            sums->product[c] += weighted * x;
+        }
     }
-    float determinant = group->weight_sum * square_sum - code_sum * code_sum;
-    struct offset_fit fit = {0};
-    if (determinant > 0.0f) {
-        fit.step = (group->weight_sum * product_sum - group->x_sum * code_sum) / determinant;
-        fit.offset = (code_sum * product_sum - square_sum * group->x_sum) / determinant;
+}
+
+static void sum_errors(struct offset_sums *sums, const struct offset_group *group)
+{
+    float top = (float)group->top;
+    for (int i = 0; i < Q4_GROUP; i++) {
+        float x = group->x[i];
+        float weight = group->weights[i];
+        for (int c = 0; c < LANES; c++) {
+            float value = (x + sums->offset[c]) * sums->step_inverse[c];
+            value = value > 0.0f ? value : 0.0f;
+            value = value < top ? value : top;
+            float code = (float)(int)(value + 0.5f);
+            float miss = sums->step[c] * code - sums->offset[c] - x;
+            sums->error[c] += weight * miss * miss;
+        }
     }
-    /* No block can hold a negative offset: the line then goes through zero. */
-    if (!(fit.offset > 0.0f)) {
-        fit.offset = 0.0f;
-        fit.step = square_sum > 0.0f ? product_sum / square_sum : 0.0f;
+}
+
+/* The best step and offset for the codes that each candidate's inverse, and -low, give. */
+static void fit_codes(struct offset_sums *sums, const struct offset_group *group, float low)
+{
+    sum_codes(sums, group, low);
+    for (int c = 0; c < LANES; c++) {
+        float determinant = group->weight_sum * sums->square[c] - sums->code[c] * sums->code[c];
+        float step = 0.0f;
+        float offset = 0.0f;
+        if (determinant > 0.0f) {
+            step =
+                (group->weight_sum * sums->product[c] - group->x_sum * sums->code[c]) / determinant;
+            offset =
+                (sums->code[c] * sums->product[c] - sums->square[c] * group->x_sum) / determinant;
+        }
+        /* No block can hold a negative offset: the line then goes through zero. */
+        if (!(offset > 0.0f)) {
+            offset = 0.0f;
+            step = sums->square[c] > 0.0f ? sums->product[c] / sums->square[c] : 0.0f;
+        }
+        sums->step[c] = step > 0.0f ? step : 0.0f;
+        sums->offset[c] = offset;
+        sums->step_inverse[c] = inverse_of(sums->step[c]);
     }
-    fit.step = fit.step > 0.0f ? fit.step : 0.0f;
-    fit.error = encode_offset(group, fit.step, fit.offset, NULL);
-    return fit;
+    sum_errors(sums, group);
 }
 
 static struct offset_fit fit_offset_group(struct offset_group *group)
@@ -141,11 +188,14 @@ static struct offset_fit fit_offset_group(struct offset_group *group)
         return best; /* one value for all */
     }
     best.error = encode_offset(group, best.step, best.offset, NULL);
-    for (int candidate = 0; candidate < CANDIDATES; candidate++) {
-        float inverse = ((float)group->top + candidate_shift(candidate)) / (high - low);
-        struct offset_fit fit = fit_codes(group, inverse, low);
-        if (fit.error < best.error) {
-            best = fit;
+    struct offset_sums sums = {0};
+    for (int c = 0; c < CANDIDATES; c++) {
+        sums.inverse[c] = ((float)group->top + candidate_shift(c)) / (high - low);
+    }
+    fit_codes(&sums, group, low);
+    for (int c = 0; c < CANDIDATES; c++) {
+        if (sums.error[c] < best.error) {
+            best = (struct offset_fit){sums.step[c], sums.offset[c], sums.error[c]};
         }
     }
     return best;
