@@ -130,13 +130,14 @@ static enum status open_backend(struct engine *engine, struct error *err)
     return status;
 }
 
-static enum status open_model(struct engine *engine, struct error *err)
+static enum status open_model(struct engine *engine, struct loading *loading, struct error *err)
 {
     enum status status = model_file_open(&engine->file, engine->config->model, err);
     if (status == OK) {
-        status = model_open(&engine->model, &engine->file, engine->be, err);
+        status = model_open(&engine->model, &engine->file, engine->be, loading, err);
     }
     if (status == OK) {
+        loading_enter(loading, LOADING_TOKENIZER);
         status = tokenizer_open(&engine->tokenizer, &engine->file, err);
     }
     return status;
@@ -333,11 +334,11 @@ static enum status start_thread(struct engine *engine, struct error *err)
     return OK;
 }
 
-static enum status open_parts(struct engine *engine, struct error *err)
+static enum status open_parts(struct engine *engine, struct loading *loading, struct error *err)
 {
     enum status status = open_backend(engine, err);
     if (status == OK) {
-        status = open_model(engine, err);
+        status = open_model(engine, loading, err);
     }
     if (status == OK) {
         status = copy_texts(engine, err);
@@ -350,6 +351,7 @@ static enum status open_parts(struct engine *engine, struct error *err)
             make_plan(&engine->plan, engine->config, &engine->model.params, &engine->file, err);
     }
     if (status == OK) {
+        loading_enter(loading, LOADING_MEMORY);
         status = open_cache(engine, err);
     }
     if (status == OK) {
@@ -362,7 +364,8 @@ static enum status open_parts(struct engine *engine, struct error *err)
     return status;
 }
 
-enum status engine_open(struct engine **out, const struct config *config, struct error *err)
+enum status engine_open(struct engine **out, const struct config *config, struct loading *loading,
+                        struct error *err)
 {
     *out = NULL;
     struct engine *engine = calloc(1, sizeof *engine);
@@ -375,7 +378,7 @@ enum status engine_open(struct engine **out, const struct config *config, struct
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    enum status status = open_parts(engine, err);
+    enum status status = open_parts(engine, loading, err);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (status != OK) {
         engine_close(engine);

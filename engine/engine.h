@@ -9,6 +9,7 @@
 #include "configs/config.h"
 #include "configs/error.h"
 #include "engine/generate.h"
+#include "engine/loading.h"
 #include "engine/reply.h"
 #include "engine/sampling_defaults.h"
 #include "engine/stats.h"
@@ -56,8 +57,9 @@ struct engine_plan {
 /* Works out the plan for a model and a config without allocating it. */
 enum status engine_plan(const struct config *config, struct engine_plan *plan, struct error *err);
 
-/* Loads the model (the embedded one if config->model is NULL), takes all memory, starts the engine thread. config is borrowed for good. */
-enum status engine_open(struct engine **out, const struct config *config, struct error *err);
+/* Loads the model (the embedded one if config->model is NULL), takes all memory, starts the engine thread. config is borrowed for good. Says in `loading` (may be NULL) how far it is. */
+enum status engine_open(struct engine **out, const struct config *config, struct loading *loading,
+                        struct error *err);
 
 /* Stops at once: running requests finish with REPLY_FINISH_CANCELLED; then frees everything.
  * Accepts NULL. Callers must have stopped submitting. */

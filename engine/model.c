@@ -218,7 +218,7 @@ static bool take_layers(struct model *model)
 }
 
 enum status model_open(struct model *model, const struct gguf *file, struct backend *be,
-                       struct error *err)
+                       struct loading *loading, struct error *err)
 {
     *model = (struct model){0};
     enum status status = model_read_params(&model->params, file, err);
@@ -233,7 +233,7 @@ enum status model_open(struct model *model, const struct gguf *file, struct back
     }
     status = layer_params_assign(model, file, err);
     if (status == OK) {
-        status = weights_bind(model, file, be, err);
+        status = weights_bind(model, file, be, loading, err);
     }
     if (status == OK) {
         status = rope_params_finish(model, file, err);

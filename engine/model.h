@@ -10,6 +10,7 @@
 #include "configs/limits.h"
 #include "engine/family.h"
 #include "engine/formats/gguf.h"
+#include "engine/loading.h"
 #include "kernels/backend.h"
 
 #include <stdbool.h>
@@ -206,7 +207,7 @@ enum status model_read_params(struct model_params *params, const struct gguf *fi
  * name. NaN and Inf among weights are the engine's to handle. file is borrowed for the model's
  * life. */
 enum status model_open(struct model *model, const struct gguf *file, struct backend *be,
-                       struct error *err);
+                       struct loading *loading, struct error *err);
 void model_close(struct model *model);
 
 #endif

@@ -157,6 +157,19 @@ static void write_cache_usage(struct rendering *rendering, const struct stats *s
     rendering->emit(rendering->context, line);
 }
 
+void stats_render_loading(uint64_t bytes, uint64_t total_bytes, bool is_done,
+                          const char *model_name, stats_emit_fn emit, void *context)
+{
+    struct rendering rendering = {.emit = emit, .context = context};
+    write_labels(&rendering, model_name);
+    write_value(&rendering, "sluice:model_loaded", "gauge",
+                "1 when the model is there and requests are served.", is_done);
+    write_value(&rendering, "sluice:model_loaded_bytes", "gauge", "Bytes of weights in place.",
+                bytes);
+    write_value(&rendering, "sluice:model_bytes", "gauge",
+                "Bytes of weights of the model; 0 until they are counted.", total_bytes);
+}
+
 void stats_render(const struct stats *stats, const char *model_name, stats_emit_fn emit,
                   void *context)
 {

@@ -7,6 +7,7 @@
 #define ENGINE_STATS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* X(field, Prometheus name, help). The prefix is "vllm:" where vLLM has the same measure under
@@ -84,6 +85,9 @@ void stats_observe_count(struct stats_histogram *histogram, uint64_t value);
 /* One line of Prometheus text at a time, newline included, goes to emit. Every sample carries the
  * labels model_name and engine. */
 typedef void (*stats_emit_fn)(void *context, const char *line);
+/* How much of the model is there, for the time before there are stats, and after. */
+void stats_render_loading(uint64_t bytes, uint64_t total_bytes, bool is_done,
+                          const char *model_name, stats_emit_fn emit, void *context);
 void stats_render(const struct stats *stats, const char *model_name, stats_emit_fn emit,
                   void *context);
 

@@ -29,6 +29,7 @@ struct binder {
     struct model *model; /* its layers are NULL where only sizes are asked for */
     const struct gguf *file;
     struct backend *be;
+    struct loading *loading; /* who wants to know, or NULL */
     uint64_t extents[EXTENT_COUNT];
     uint64_t converted_values; /* to be stored in model->converted, then: stored so far */
     uint64_t turned_bytes;     /* likewise in model->turned */
@@ -347,6 +348,14 @@ static enum status place_tensor(struct binder *binder, const struct slot *slot, 
     return OK;
 }
 
+static enum status place_and_tell(struct binder *binder, const struct slot *slot, struct error *err)
+{
+    enum status status = place_tensor(binder, slot, err);
+    const struct gguf_tensor *found = gguf_find_tensor(binder->file, slot->name);
+    loading_add(binder->loading, found != NULL ? found->byte_count : 0);
+    return status;
+}
+
 /* Splits "blk.N.rest": true with the rest when N is below layer_count, as we would write it. */
 static bool layer_tensor_rest(const struct gguf_string *name, uint32_t layer_count,
                               struct gguf_string *rest, uint32_t *layer_index)
@@ -441,9 +450,9 @@ static enum status refuse_unused(const struct binder *binder, struct error *err)
 }
 
 enum status weights_bind(struct model *model, const struct gguf *file, struct backend *be,
-                         struct error *err)
+                         struct loading *loading, struct error *err)
 {
-    struct binder binder = {.model = model, .file = file, .be = be};
+    struct binder binder = {.model = model, .file = file, .be = be, .loading = loading};
     tensor_table_extents(&model->params, binder.extents);
     enum status status = visit_rows(&binder, bind_tensor, err);
     if (status == OK) {
@@ -468,7 +477,9 @@ enum status weights_bind(struct model *model, const struct gguf *file, struct ba
         }
         binder.turned_bytes = 0;
     }
-    status = visit_rows(&binder, place_tensor, err);
+    loading_expect(loading, model->weight_bytes);
+    loading_enter(loading, LOADING_WEIGHTS);
+    status = visit_rows(&binder, place_and_tell, err);
     if (status == OK && model->output.data == NULL) {
         model->output = model->embedding; /* tied */
     }

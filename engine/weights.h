@@ -6,13 +6,14 @@
 
 #include "configs/error.h"
 #include "engine/formats/gguf.h"
+#include "engine/loading.h"
 #include "engine/model.h"
 #include "kernels/backend.h"
 
 /* Points every tensor of model (layers allocated, params read) at the file's bytes, norms and
- * biases converted to f32 in model->converted, and imports them into the backend. */
+ * biases converted to f32 in model->converted, and imports them into the backend. `loading` (may be NULL) hears of every tensor. */
 enum status weights_bind(struct model *model, const struct gguf *file, struct backend *be,
-                         struct error *err);
+                         struct loading *loading, struct error *err);
 
 /* What the backend will take when the weights are bound. */
 struct weights_memory {

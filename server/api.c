@@ -10,6 +10,7 @@
 #include "server/json_guard.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,6 +185,7 @@ const struct chat_template *api_choose_template(const struct api_context *contex
 
 enum status api_publish(struct api_context *context, struct engine *engine, struct error *err)
 {
+    loading_enter(&context->loading, LOADING_TEMPLATE);
     enum status status = context->config->chat_template != NULL
                              ? open_given_template(context, engine, err)
                              : open_model_template(context, engine, err);
@@ -212,6 +214,7 @@ enum status api_publish(struct api_context *context, struct engine *engine, stru
     context->limits.tool_style = context->tool_template != NULL
                                      ? chat_style_judge(context->tool_template)
                                      : context->limits.style;
+    loading_enter(&context->loading, LOADING_DONE);
     atomic_store(&context->engine, engine);
     atomic_store(&context->phase, API_SERVING);
     return OK;
@@ -240,12 +243,20 @@ void api_refuse(struct api_call *call)
     }
 }
 
+static void refuse_loading(struct api_call *call)
+{
+    struct loading_state state = loading_read(&call->context->loading);
+    refusal_set_status(&call->refusal, ERR_MEMORY, "loading",
+                       "Loading model: %s, %u %% (%" PRIu64 " of %" PRIu64 " bytes of weights).",
+                       state.phase_name, state.percent, state.bytes, state.total_bytes);
+}
+
 struct engine *api_engine(struct api_call *call, bool for_new_work)
 {
     struct engine *engine = atomic_load(&call->context->engine);
     int phase = atomic_load(&call->context->phase);
     if (engine == NULL) {
-        refusal_set_status(&call->refusal, ERR_MEMORY, "loading", "The model is being loaded.");
+        refuse_loading(call);
     } else if (for_new_work && phase != API_SERVING) {
         refusal_set_status(&call->refusal, ERR_CANCELLED, "shutting_down",
                            "The server is stopping and takes no new requests.");

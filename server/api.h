@@ -32,6 +32,7 @@ enum api_phase {
 
 struct api_context {
     const struct config *config;
+    struct loading loading;        /* how far the model is, for those who ask before it is there */
     struct engine *_Atomic engine; /* NULL while loading; all below is constant once it is set */
     _Atomic int phase;             /* enum api_phase */
     struct chat_template *chat_template; /* NULL: the model has none */

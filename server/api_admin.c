@@ -5,6 +5,8 @@
 #include "engine/clock.h"
 #include "server/json_text.h"
 
+#include <inttypes.h>
+
 enum {
     /* A step may legally take long (a big chunk on a slow machine). Not ready comes first, so that
      * traffic goes elsewhere; not alive, which gets a process killed, much later. */
@@ -39,8 +41,26 @@ void api_admin_handle_live(struct api_call *call)
     write_ok(call);
 }
 
+/* What llama-server's clients look for, and how far we are. */
+static void write_loading(struct api_call *call)
+{
+    struct loading_state state = loading_read(&call->context->loading);
+    refusal_set_status(&call->refusal, ERR_MEMORY, "loading", "Loading model");
+    call->http_status = call->refusal.http_status;
+    text_buffer_printf(call->answer,
+                       "{\"error\":{\"code\":503,\"message\":\"Loading model\","
+                       "\"type\":\"unavailable_error\"},\"status\":\"loading\","
+                       "\"phase\":\"%s\",\"percent\":%u,\"bytes\":%" PRIu64
+                       ",\"total_bytes\":%" PRIu64 "}",
+                       state.phase_name, state.percent, state.bytes, state.total_bytes);
+}
+
 void api_admin_handle_ready(struct api_call *call)
 {
+    if (atomic_load(&call->context->engine) == NULL) {
+        write_loading(call);
+        return;
+    }
     struct engine *engine = api_engine(call, true);
     if (engine == NULL) {
         return;
@@ -60,11 +80,14 @@ static void emit_line(void *context, const char *line)
 
 void api_admin_handle_metrics(struct api_call *call)
 {
-    struct engine *engine = api_engine(call, false);
+    struct engine *engine = atomic_load(&call->context->engine);
+    struct loading_state state = loading_read(&call->context->loading);
+    call->content_type = "text/plain; version=0.0.4; charset=utf-8";
+    stats_render_loading(state.bytes, state.total_bytes, engine != NULL, call->context->model_name,
+                         emit_line, call->answer);
     if (engine == NULL) {
         return;
     }
-    call->content_type = "text/plain; version=0.0.4; charset=utf-8";
     stats_render(engine_stats(engine), call->context->model_name, emit_line, call->answer);
 }
 

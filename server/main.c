@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -36,6 +37,7 @@ enum {
     EXIT_MODEL = 65,    /* nor with a file that is damaged or not supported */
     FAREWELL_MS = 5000, /* for error events to reach clients that were cut short */
     POLL_MS = 20,
+    PROGRESS_MS = 250, /* between two words about it to the service manager */
     HOUR_MS = 3600000,
 };
 
@@ -149,14 +151,19 @@ static int check_health(const struct config *config)
 
 /* ---- serving ---- */
 
-static bool wait_signal(uint64_t timeout_ms)
+static bool wait_for(sem_t *semaphore, uint64_t timeout_ms)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     uint64_t nanoseconds = (uint64_t)until.tv_nsec + timeout_ms % 1000 * 1000000u;
     until.tv_sec += (time_t)(timeout_ms / 1000 + nanoseconds / 1000000000u);
     until.tv_nsec = (long)(nanoseconds % 1000000000u);
-    return sem_clockwait(&signalled, CLOCK_MONOTONIC, &until) == 0;
+    return sem_clockwait(semaphore, CLOCK_MONOTONIC, &until) == 0;
+}
+
+static bool wait_signal(uint64_t timeout_ms)
+{
+    return wait_for(&signalled, timeout_ms);
 }
 
 static void wait_while_active(struct http *http, uint64_t timeout_ms)
@@ -202,20 +209,67 @@ static void watch_engine(const struct engine *engine)
     }
 }
 
+/* The model is loaded on a thread of its own, so that this one can say how far it is. A signal
+ * meanwhile ends the process there and then: nobody is being served. */
+struct load {
+    struct api_context *context;
+    struct engine *engine;
+    enum status status;
+    struct error error;
+    sem_t *done;
+};
+
+static void *load_model(void *argument)
+{
+    struct load *load = argument;
+    struct api_context *context = load->context;
+    load->status = engine_open(&load->engine, context->config, &context->loading, &load->error);
+    if (load->status == OK) {
+        load->status = api_publish(context, load->engine, &load->error);
+    }
+    sem_post(load->done);
+    return NULL;
+}
+
+static void tell_progress(const struct api_context *context, const char *model)
+{
+    struct loading_state state = loading_read(&context->loading);
+    if (state.phase != LOADING_DONE) {
+        service_progress(model, state.phase_name, state.percent);
+    }
+}
+
+/* Returns when the model is there, or cannot be. */
+static enum status wait_for_model(struct load *load, const char *model)
+{
+    pthread_t thread;
+    sem_t done;
+    sem_init(&done, 0, 0);
+    load->done = &done;
+    int failure = pthread_create(&thread, NULL, load_model, load);
+    if (failure != 0) {
+        return error_set(&load->error, ERR_MEMORY, "cannot start the loading thread: %s",
+                         strerror(failure));
+    }
+    while (!wait_for(&done, PROGRESS_MS)) {
+        tell_progress(load->context, model);
+    }
+    pthread_join(thread, NULL);
+    sem_destroy(&done);
+    return load->status;
+}
+
 static int run(struct api_context *context, struct http *http)
 {
-    struct error error = {0};
-    struct engine *engine = NULL;
+    struct load load = {.context = context};
     const char *path = context->config->model;
     const char *model = path != NULL ? path : "the embedded demo model";
     log_event(LOG_INFO, "listening", "http://%s, loading %s", http_address(http), model);
     service_loading(model);
-    enum status status = engine_open(&engine, context->config, &error);
-    if (status == OK) {
-        status = api_publish(context, engine, &error);
-    }
+    enum status status = wait_for_model(&load, model);
+    struct engine *engine = load.engine;
     if (status != OK) {
-        log_event(LOG_ERROR, "start_failed", "%s", error.message);
+        log_event(LOG_ERROR, "start_failed", "%s", load.error.message);
         http_close(http);
         engine_close(engine);
         return exit_code(status);

@@ -41,6 +41,11 @@ void service_loading(const char *model)
     sd_notifyf(0, "STATUS=loading %s", model);
 }
 
+void service_progress(const char *model, const char *phase, uint32_t percent)
+{
+    sd_notifyf(0, "STATUS=loading %s: %s, %" PRIu32 " %%", model, phase, percent);
+}
+
 void service_ready(const char *address, const char *model_name)
 {
     sd_notifyf(0, "READY=1\nSTATUS=serving %s on %s", model_name, address);

@@ -15,6 +15,7 @@ enum status service_socket(int *fd, struct error *err);
 
 /* One line for `systemctl status`. */
 void service_loading(const char *model);
+void service_progress(const char *model, const char *phase, uint32_t percent);
 void service_ready(const char *address, const char *model_name);
 
 /* The end has begun, and may take this long: the manager must not cut it short. */

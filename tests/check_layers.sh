@@ -11,7 +11,7 @@ BEGIN {
     split("configs kernels kvcache scheduler engine server", order, " ")
     for (i in order) rank[order[i]] = i
     # What the server may see of the engine; the engine keeps the rest to itself.
-    split("engine/engine.h engine/generate.h engine/reply.h engine/stats.h engine/log.h " \
+    split("engine/engine.h engine/generate.h engine/loading.h engine/reply.h engine/stats.h engine/log.h " \
           "engine/clock.h engine/sampling_defaults.h engine/inspect.h engine/quantize.h engine/tokenizer/tokenizer.h", faces, " ")
     for (i in faces) face[faces[i]] = 1
     # library header -> pattern of the files that may include it

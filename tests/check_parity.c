@@ -64,7 +64,7 @@ static enum status try_model(struct gguf *file, const struct family_case *one, s
     struct model model;
     status = backend_open(&be, &(struct backend_options){.name = "cpu", .thread_count = 1}, err);
     if (status == OK) {
-        status = model_open(&model, file, be, err);
+        status = model_open(&model, file, be, NULL, err);
         if (status == OK) {
             model_close(&model);
         }

@@ -84,7 +84,7 @@ static void what_cannot_be_opened_says_why_and_leaves_nothing(void **state)
         struct engine_plan plan;
         struct error err = {0};
         engine_rig_prepare(&rig, FLAGS(cases[i].flag, cases[i].value));
-        enum status status = engine_open(&rig.engine, &rig.config, &err);
+        enum status status = engine_open(&rig.engine, &rig.config, NULL, &err);
         assert_true(status == cases[i].status || (status == ERR_NOT_FOUND && i == 3));
         assert_null(rig.engine);
         assert_non_null(strstr(err.message, cases[i].words[0]));

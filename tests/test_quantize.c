@@ -509,7 +509,8 @@ static void logits_stay_close(void **state)
         struct quantize_options options = options_of(cases[i].type);
         options.requantize = true;
         quantize(&got, &demo, &options);
-        assert_int_equal(model_open(&model, &got, kernel_rig_backend(ISA_SCALAR, 1), &err), OK);
+        assert_int_equal(model_open(&model, &got, kernel_rig_backend(ISA_SCALAR, 1), NULL, &err),
+                         OK);
         model_close(&model);
         double difference = logits_difference(&demo, &got);
         print_message("   %s: %.5f\n", cases[i].type, difference);

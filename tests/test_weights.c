@@ -630,7 +630,7 @@ static void memory_is_that_of_the_pieces(void **state)
         assert_int_equal(
             backend_open(&be, &(struct backend_options){.name = "cpu", .thread_count = 1}, &err),
             OK);
-        assert_int_equal(model_open(&model, &file, be, &err), OK);
+        assert_int_equal(model_open(&model, &file, be, NULL, &err), OK);
         const struct model_layer *layer = model.layers;
         const struct tensor *const pieces[] = {
             &layer->q,

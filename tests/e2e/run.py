@@ -11,13 +11,14 @@ import command_tests
 import directory_tests
 import http_tests
 import life_tests
+import loading_tests
 import openai_tests
 import shape_tests
 import tool_tests
 from daemon import Settings, Skipped
 
-MODULES = [shape_tests, openai_tests, http_tests, cancel_tests, life_tests, command_tests, tool_tests,
-           directory_tests]
+MODULES = [shape_tests, openai_tests, http_tests, cancel_tests, life_tests, loading_tests, command_tests,
+           tool_tests, directory_tests]
 
 
 def main():

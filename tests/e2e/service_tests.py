@@ -7,6 +7,7 @@ import ctypes
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -112,6 +113,9 @@ def test_it_tells_when_it_loads_serves_and_stops():
     with Service("--port", "0", "--shutdown-timeout-ms", "7000") as service:
         assert service.hear() == ["STATUS=loading " + MODEL]
         message = service.hear()
+        while message[0].startswith("STATUS=loading "):  # a word now and then, of a slow build
+            assert re.match(r"STATUS=loading .*: [a-z ]+, \d+ %$", message[0]), message
+            message = service.hear()
         assert message[0] == "READY=1" and message[1].startswith("STATUS=serving tiny on 127.0.0.1:"), message
         port = int(message[1].rsplit(":", 1)[1])
         assert get(port, "/readyz") == 200
@@ -122,6 +126,18 @@ def test_it_tells_when_it_loads_serves_and_stops():
         extend = [int(line.split("=")[1]) for line in message if line.startswith("EXTEND_TIMEOUT_USEC=")]
         assert extend[0] > 7000000 + 5000000, message
         assert service.process.wait(PATIENCE) == 0
+
+
+def test_it_says_how_far_it_is_while_it_loads():
+    with tempfile.TemporaryDirectory() as folder:
+        pipe = folder + "/template"
+        os.mkfifo(pipe)  # which keeps it loading until somebody writes
+        with Service("--port", "0", "--chat-template", pipe) as service:
+            service.hear_until("STATUS=loading " + MODEL + ": chat template, 100 %")
+            with open(pipe, "w", encoding="ascii") as template:
+                template.write("{{ messages[0].content }}")
+            service.hear_until("READY=1")
+            assert service.stop() == 0
 
 
 def test_what_cannot_be_loaded_is_never_ready():

@@ -80,7 +80,7 @@ void engine_rig_poison(struct engine_rig *rig, uint32_t token_id)
 void engine_rig_start(struct engine_rig *rig)
 {
     struct error err = {0};
-    if (engine_open(&rig->engine, &rig->config, &err) != OK) {
+    if (engine_open(&rig->engine, &rig->config, NULL, &err) != OK) {
         fail_msg("%s", err.message);
     }
 }

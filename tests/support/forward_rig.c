@@ -27,7 +27,7 @@ void forward_rig_open(struct forward_rig *rig, const struct gguf *file,
                                                    .precision = options->precision},
                          &err),
             &err);
-    require(model_open(&rig->model, file, rig->be, &err), &err);
+    require(model_open(&rig->model, file, rig->be, NULL, &err), &err);
     const struct model_params *params = &rig->model.params;
     require(kv_store_init(&rig->store, rig->be,
                           &(struct kv_store_options){.layer_count = params->layer_count,

@@ -94,7 +94,7 @@ void model_fixture_parse(struct model_fixture *fixture)
 void model_fixture_open_valid(struct model_fixture *fixture)
 {
     model_fixture_parse(fixture);
-    if (model_open(&fixture->model, &fixture->file, &weight_backend, &fixture->err) != OK) {
+    if (model_open(&fixture->model, &fixture->file, &weight_backend, NULL, &fixture->err) != OK) {
         fail_msg("%s", fixture->err.message);
     }
 }
@@ -104,7 +104,7 @@ void model_fixture_expect_refusal(struct model_fixture *fixture, enum status exp
 {
     model_fixture_parse(fixture);
     enum status status =
-        model_open(&fixture->model, &fixture->file, &weight_backend, &fixture->err);
+        model_open(&fixture->model, &fixture->file, &weight_backend, NULL, &fixture->err);
     const char *message = fixture->err.message;
     if (status != expected) {
         fail_msg("status %d, not %d: %s", status, expected, message);
