@@ -127,8 +127,7 @@ static void split_q3_k(struct quant_split *out, const uint8_t *block)
     out->scale = load_u16(block + 108);
 }
 
-/* What q4_K and q5_K begin with. */
-static void split_k_header(struct quant_split *out, const uint8_t *block)
+void quant_split_q4_k_factors(struct quant_split *out, const uint8_t *block)
 {
     const uint8_t *scales = block + 4;
     out->scale = load_u16(block);
@@ -143,7 +142,7 @@ static void split_k_header(struct quant_split *out, const uint8_t *block)
 
 static void split_q4_k(struct quant_split *out, const uint8_t *block)
 {
-    split_k_header(out, block);
+    quant_split_q4_k_factors(out, block);
     for (ptrdiff_t g = 0; g < 8; g++) {
         split_fields(out->codes + g * 32, block + 16 + g / 2 * 32, (int)(g % 2 * 4), 15);
     }
@@ -151,11 +150,17 @@ static void split_q4_k(struct quant_split *out, const uint8_t *block)
 
 static void split_q5_k(struct quant_split *out, const uint8_t *block)
 {
-    split_k_header(out, block);
+    quant_split_q4_k_factors(out, block);
     for (ptrdiff_t g = 0; g < 8; g++) {
         split_fields(out->codes + g * 32, block + 48 + g / 2 * 32, (int)(g % 2 * 4), 15);
         add_bits(out->codes + g * 32, block + 16, (int)g, 1, 4);
     }
+}
+
+void quant_split_q6_k_factors(struct quant_split *out, const uint8_t *block)
+{
+    memcpy(out->scales, block + 192, sizeof out->scales);
+    out->scale = load_u16(block + 208);
 }
 
 static void split_q6_k(struct quant_split *out, const uint8_t *block)
@@ -165,8 +170,7 @@ static void split_q6_k(struct quant_split *out, const uint8_t *block)
         split_fields(out->codes + g * 32, low, (int)(g % 4 / 2 * 4), 15);
         add_bits(out->codes + g * 32, block + 128 + g / 4 * 32, (int)(g % 4 * 2), 3, 4);
     }
-    memcpy(out->scales, block + 192, sizeof out->scales);
-    out->scale = load_u16(block + 208);
+    quant_split_q6_k_factors(out, block);
 }
 
 static void split_iq4_xs(struct quant_split *out, const uint8_t *block)

@@ -28,6 +28,10 @@ struct quant_split {
 
 typedef void (*quant_split_fn)(struct quant_split *out, const uint8_t *block);
 
+/* Scales and minimums alone of a q4_K (or q5_K, which begins alike) and a q6_K block. */
+void quant_split_q4_k_factors(struct quant_split *out, const uint8_t *block);
+void quant_split_q6_k_factors(struct quant_split *out, const uint8_t *block);
+
 /* NULL for the types that are not integers times f16 scales. */
 quant_split_fn quant_split_find(enum dtype dtype);
 

@@ -7,6 +7,7 @@
 #include "tests/support/kernel_rig.h"
 
 #include "kernels/backend.h"
+#include "kernels/cpu/cpu_ops.h"
 #include "kernels/panel.h"
 #include "kernels/quant.h"
 
@@ -83,6 +84,45 @@ static void packed_weights_mean_what_the_stored_ones_mean(void **state)
             }
             kernel_rig_free((void *)stored.data);
         }
+    }
+}
+
+static uint8_t *pack_by(cpu_panel_pack_fn pack, struct panel_weight *weight,
+                        const struct tensor *stored)
+{
+    weight->panels = aligned_alloc(PANEL_ALIGNMENT, panel_weight_bytes(weight));
+    assert_non_null(weight->panels);
+    memset(weight->panels, 0xa5, panel_weight_bytes(weight));
+    for (uint32_t p = 0; p < weight->panel_count; p++) {
+        pack(weight, stored, p);
+    }
+    return weight->panels;
+}
+
+static void every_table_packs_the_same_bytes(void **state)
+{
+    static const uint32_t OUT_DIMS[] = {1, 31, 32, 64, 100};
+    static const enum isa ISAS[] = {ISA_SCALAR, ISA_AVX2, ISA_AVX512_OLD, ISA_AUTO};
+    uint64_t random = 77;
+    (void)state;
+    for (size_t n = 0; n < (size_t)DTYPE_COUNT * 5 * 3 * 4; n++) {
+        enum dtype dtype = (enum dtype)(n % DTYPE_COUNT);
+        uint32_t out_dim = OUT_DIMS[n / DTYPE_COUNT % 5];
+        uint32_t block = quant_format_get(dtype)->block_values;
+        static const uint32_t K_COUNTS[2][3] = {{32, 352, 512}, {256, 768, 1024}};
+        uint32_t k_count = K_COUNTS[block == 256][n / DTYPE_COUNT / 5 % 3];
+        struct tensor stored = make_weight(&random, dtype, k_count, out_dim, TENSOR_PRODUCT);
+        struct panel_weight weight;
+        if (panel_describe(&weight, &stored)) {
+            struct cpu_ops ops;
+            cpu_ops_select(&ops, ISAS[n / DTYPE_COUNT / 15]);
+            uint8_t *expected = pack_by(panel_pack, &weight, &stored);
+            uint8_t *packed = pack_by(ops.panel_pack[dtype], &weight, &stored);
+            assert_memory_equal(packed, expected, panel_weight_bytes(&weight));
+            free(packed);
+            free(expected);
+        }
+        kernel_rig_free((void *)stored.data);
     }
 }
 
@@ -491,6 +531,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(packed_weights_mean_what_the_stored_ones_mean),
+        cmocka_unit_test(every_table_packs_the_same_bytes),
         cmocka_unit_test(only_quantised_products_of_whole_groups_are_packed),
         cmocka_unit_test(weights_stay_as_they_are_where_inputs_are_floats),
         cmocka_unit_test(products_are_exact_and_the_same_bits_everywhere),

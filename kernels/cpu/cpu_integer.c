@@ -61,6 +61,7 @@ void cpu_integer_release(struct cpu_integer *integer)
 /* ---- import ---- */
 
 struct packing {
+    cpu_panel_pack_fn pack;
     const struct panel_weight *panels;
     const struct tensor *stored;
 };
@@ -69,7 +70,7 @@ static void pack_item(void *context, uint32_t item, uint32_t worker)
 {
     const struct packing *packing = context;
     (void)worker;
-    panel_pack(packing->panels, packing->stored, item);
+    packing->pack(packing->panels, packing->stored, item);
 }
 
 static bool is_packed(struct panel_weight *panels, const struct tensor *weight,
@@ -146,7 +147,9 @@ enum status cpu_integer_import(struct cpu_integer *integer, struct tensor *weigh
     }
     panels.panels = (uint8_t *)packed + PACKED_BYTES;
     *packed = (struct packed){.panels = panels, .wide = is_wide(weight, integer->precision)};
-    struct packing packing = {.panels = &packed->panels, .stored = weight};
+    struct packing packing = {.pack = integer->ops->panel_pack[weight->dtype],
+                              .panels = &packed->panels,
+                              .stored = weight};
     threads_parallel_for(integer->threads, panels.panel_count, pack_item, &packing);
     weight->packed = packed;
     return OK;

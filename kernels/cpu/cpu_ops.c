@@ -8,6 +8,7 @@
 #include "kernels/cpu/cpu_ops_avx2.h"
 #include "kernels/cpu/cpu_ops_avx512.h"
 #include "kernels/cpu/cpu_ops_scalar.h"
+#include "kernels/cpu/cpu_pack_avx2.h"
 #include "kernels/cpu/cpu_panel_avx2.h"
 #include "kernels/cpu/cpu_panel_avx512vnni.h"
 #include "kernels/cpu/cpu_panel_scalar.h"
@@ -61,6 +62,7 @@ void cpu_ops_select(struct cpu_ops *ops, enum isa isa_max)
     cpu_panel_scalar_fill(ops);
     if (isa >= ISA_AVX2) {
         cpu_panel_avx2_fill(ops);
+        cpu_pack_avx2_fill(ops);
     }
     if (isa >= ISA_AVX512) {
         cpu_panel_avx512vnni_fill(ops);

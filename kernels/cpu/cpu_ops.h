@@ -90,6 +90,8 @@ struct cpu_ops {
     cpu_panel_quantize_fn panel_quantize_bytes;
     cpu_panel_dot_fn panel_dot_wide[PANEL_KIND_COUNT];
     cpu_panel_dot_fn panel_dot_bytes[PANEL_KIND_COUNT];
+    /* Every table writes the bytes that panel_pack writes. */
+    cpu_panel_pack_fn panel_pack[DTYPE_COUNT];
 
     void (*scores)(const struct cpu_scores *args);
     /* scores[first .. end) become exp(score - max); returns their sum. */

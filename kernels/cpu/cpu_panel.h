@@ -63,5 +63,7 @@ struct cpu_panel_dot {
 
 typedef void (*cpu_panel_quantize_fn)(const struct cpu_panel_quantize *args);
 typedef void (*cpu_panel_dot_fn)(const struct cpu_panel_dot *args);
+typedef void (*cpu_panel_pack_fn)(const struct panel_weight *weight, const struct tensor *stored,
+                                  uint32_t panel_index);
 
 #endif

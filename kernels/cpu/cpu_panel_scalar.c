@@ -149,4 +149,7 @@ void cpu_panel_scalar_fill(struct cpu_ops *ops)
         ops->panel_dot_wide[kind] = DOTS[kind];
         ops->panel_dot_bytes[kind] = NULL;
     }
+    for (int dtype = 0; dtype < DTYPE_COUNT; dtype++) {
+        ops->panel_pack[dtype] = panel_pack;
+    }
 }
