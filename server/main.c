@@ -216,7 +216,7 @@ struct load {
     struct engine *engine;
     enum status status;
     struct error error;
-    sem_t *done;
+    sem_t done;
 };
 
 static void *load_model(void *argument)
@@ -227,7 +227,7 @@ static void *load_model(void *argument)
     if (load->status == OK) {
         load->status = api_publish(context, load->engine, &load->error);
     }
-    sem_post(load->done);
+    sem_post(&load->done);
     return NULL;
 }
 
@@ -243,19 +243,17 @@ static void tell_progress(const struct api_context *context, const char *model)
 static enum status wait_for_model(struct load *load, const char *model)
 {
     pthread_t thread;
-    sem_t done;
-    sem_init(&done, 0, 0);
-    load->done = &done;
+    sem_init(&load->done, 0, 0);
     int failure = pthread_create(&thread, NULL, load_model, load);
     if (failure != 0) {
         return error_set(&load->error, ERR_MEMORY, "cannot start the loading thread: %s",
                          strerror(failure));
     }
-    while (!wait_for(&done, PROGRESS_MS)) {
+    while (!wait_for(&load->done, PROGRESS_MS)) {
         tell_progress(load->context, model);
     }
     pthread_join(thread, NULL);
-    sem_destroy(&done);
+    sem_destroy(&load->done);
     return load->status;
 }
 
