@@ -6,11 +6,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/test.h"
 
-#include "tests/support/dot_probe_avx512vnni.h"
-#include "tests/support/fma_probe_avx512.h"
+#include "tests/support/ceilings.h"
 #include "tests/support/kernel_rig.h"
 
-#include "kernels/cpu/threads.h"
 #include "kernels/quant.h"
 
 #include <math.h>
@@ -20,8 +18,6 @@
 enum {
     TURNS = 7,
     STREAM_BYTES = 192 << 20, /* well beyond the last-level cache */
-    STREAM_ITEMS = 384,
-    AHEAD_WORDS = 2048, /* without prefetching ahead, a core reads half of what it could */
 };
 
 struct bench {
@@ -95,107 +91,13 @@ static void report(const struct bench *bench, const char *name, double seconds, 
     report_peak(bench, name, seconds, bytes, flops, bench->flops);
 }
 
-/* ---- ceilings ---- */
-
-struct stream {
-    const uint64_t *words;
-    size_t item_words;
-    uint64_t sums[STREAM_ITEMS];
-};
-
-static void read_item(void *context, uint32_t item, uint32_t worker)
-{
-    struct stream *stream = context;
-    const uint64_t *words = stream->words + item * stream->item_words;
-    uint64_t sums[8] = {0};
-    (void)worker;
-    for (size_t i = 0; i < stream->item_words; i += 8) {
-        __builtin_prefetch(words + i + AHEAD_WORDS);
-#pragma GCC unroll 8
-        for (int j = 0; j < 8; j++) {
-            sums[j] += words[i + (size_t)j];
-        }
-    }
-    for (int j = 0; j < 8; j++) {
-        stream->sums[item] += sums[j];
-    }
-}
-
-static void multiply_item(void *context, uint32_t item, uint32_t worker)
-{
-    float *sums = context;
-    (void)worker;
-    sums[(size_t)item * 16] = fma_probe_avx512_run(1 << 20);
-}
-
-static void dot_item(void *context, uint32_t item, uint32_t worker)
-{
-    int32_t *sums = context;
-    (void)worker;
-    sums[(size_t)item * 16] = dot_probe_avx512vnni_run(1 << 20);
-}
-
-static double measure_bandwidth(struct threads *pool)
-{
-    struct stream stream = {.item_words = STREAM_BYTES / STREAM_ITEMS / sizeof(uint64_t)};
-    uint64_t *words = malloc(STREAM_BYTES);
-    double best = INFINITY;
-    assert_non_null(words);
-    memset(words, 1, STREAM_BYTES);
-    stream.words = words;
-    for (int turn = 0; turn < TURNS; turn++) {
-        double start = seconds_now(threads_count(pool));
-        threads_parallel_for(pool, STREAM_ITEMS, read_item, &stream);
-        double spent = seconds_now(threads_count(pool)) - start;
-        best = spent < best ? spent : best;
-    }
-    free(words);
-    return STREAM_BYTES / best;
-}
-
-/* Rounds of a probe a second. */
-static double measure_rounds(struct threads *pool, threads_fn probe)
-{
-    static float sums[256 * 16];
-    uint32_t item_count = threads_count(pool) * 4;
-    double best = INFINITY;
-    for (int turn = 0; turn < TURNS; turn++) {
-        double start = seconds_now(threads_count(pool));
-        threads_parallel_for(pool, item_count, probe, sums);
-        double spent = seconds_now(threads_count(pool)) - start;
-        best = spent < best ? spent : best;
-    }
-    return (double)item_count * (1 << 20) / best;
-}
-
-static struct threads *open_threads(uint32_t thread_count)
-{
-    struct threads *pool = NULL;
-    struct error err = {0};
-    if (threads_open(&pool, thread_count, &err) != OK) {
-        fprintf(stderr, "%s\n", err.message);
-        exit(1);
-    }
-    return pool;
-}
-
 static void measure_ceilings(struct bench *bench)
 {
-    struct threads *pool = open_threads(1);
-    printf("ceiling.read_of_one %.1f GB/s\n", measure_bandwidth(pool) * 1e-9);
-    threads_close(pool);
-    pool = open_threads(bench->thread_count);
-    bench->bandwidth = measure_bandwidth(pool);
-    printf("ceiling.read %.1f GB/s\n", bench->bandwidth * 1e-9);
-    if (strcmp(backend_isa_name(ISA_AUTO), "avx512") == 0) {
-        bench->flops = measure_rounds(pool, multiply_item) * FMA_PROBE_FLOPS;
-        printf("ceiling.fma %.1f GFLOP/s\n", bench->flops * 1e-9);
-    }
-    if (__builtin_cpu_supports("avx512vnni")) {
-        bench->byte_ops = measure_rounds(pool, dot_item) * DOT_PROBE_OPS;
-        printf("ceiling.dot %.1f GOP/s\n", bench->byte_ops * 1e-9);
-    }
-    threads_close(pool);
+    struct ceilings ceilings = ceilings_measure(bench->thread_count);
+    bench->bandwidth = ceilings.read;
+    bench->flops = ceilings.fma;
+    bench->byte_ops = ceilings.dot;
+    ceilings_print(&ceilings);
 }
 
 /* ---- ops ---- */
@@ -483,12 +385,15 @@ static void bench_all(const struct bench *bench)
 
 int main(int argument_count, char **arguments)
 {
-    static const char *const NAMES[] = {"scalar", "avx2", "avx512"};
+    static const struct {
+        const char *name;
+        enum isa isa;
+    } CAPS[] = {{"scalar", ISA_SCALAR}, {"avx2", ISA_AVX2}, {"avx512", ISA_AVX512}};
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     long threads = argument_count > 1 ? strtol(arguments[1], NULL, 10) : processors;
     enum isa isa = ISA_AUTO;
     for (int i = 0; argument_count > 2 && i < 3; i++) {
-        isa = strcmp(arguments[2], NAMES[i]) == 0 ? (enum isa)i : isa;
+        isa = strcmp(arguments[2], CAPS[i].name) == 0 ? CAPS[i].isa : isa;
     }
     struct backend_options options = {
         .name = "cpu", .thread_count = (uint32_t)(threads > 0 ? threads : 1), .isa_max = isa};

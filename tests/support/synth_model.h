@@ -67,7 +67,7 @@ enum {
 
 /* Starts from a preset: "micro" (2 layers of 64, milliseconds to make; good for every arch), "tiny"
  * (4 layers of 256), "tiny-moe", "qwen2.5-0.5b", "qwen3-0.6b", "llama-3.2-1b", "qwen1.5-moe-a2.7b",
- * "qwen3-30b-a3b". False when there is none of that name. */
+ * "olmoe-1b-7b", "qwen3-30b-a3b". False when there is none of that name. */
 bool synth_model_preset(struct synth_options *options, const char *name);
 
 /* Puts the whole model into a writer, from where tests may change it before it is written.
