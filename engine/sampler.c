@@ -3,9 +3,11 @@
  * Nothing sorts the vocabulary. top_k keeps a heap of k while it reads; top_p leaves out what
  * cannot be in the set (see gather_nucleus) and takes the rest best first from a heap, stopping
  * when there is enough. Without either, the draw walks the vocabulary in order of ids. Sums are
- * double and in a fixed order, so a draw depends on the logits alone.
+ * double and in a fixed order (logit_scan.c), so a draw depends on the logits alone.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/sampler.h"
+
+#include "engine/logit_scan.h"
 
 #include <assert.h>
 #include <float.h>
@@ -118,18 +120,6 @@ void sampler_close(struct sampler *sampler)
 
 /* ---- what the parameters do to the logits ---- */
 
-/* No NaN, no +inf, and at least one that is not -inf. */
-static bool logits_usable(const float *logits, uint32_t vocab_count)
-{
-    bool bad = false;
-    bool any_finite = false;
-    for (uint32_t i = 0; i < vocab_count; i++) {
-        bad |= !(logits[i] <= FLT_MAX); /* also true of NaN */
-        any_finite |= logits[i] >= -FLT_MAX;
-    }
-    return !bad && any_finite;
-}
-
 static void apply_bias(float *logits, const struct sampling_params *params, uint32_t vocab_count)
 {
     for (uint32_t i = 0; i < params->logit_bias_count; i++) {
@@ -223,17 +213,6 @@ static void ban_ends(const struct sampler *sampler, const struct sample_args *ar
     }
 }
 
-static uint32_t argmax(const float *logits, uint32_t vocab_count)
-{
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < vocab_count; i++) {
-        if (logits[i] > logits[best]) {
-            best = i;
-        }
-    }
-    return best;
-}
-
 /* ---- candidates ---- */
 
 /* The order of everything below: larger logit first, then lower id. */
@@ -268,12 +247,6 @@ static void make_heap(struct candidate *heap, uint32_t count, bool best_first)
     for (uint32_t i = count / 2; i-- > 0;) {
         sift_down(heap, count, i, best_first);
     }
-}
-
-/* What a candidate weighs beside the best one, whose weight is 1. */
-static float weight_of(float logit, float logit_max, float temperature)
-{
-    return expf((logit - logit_max) / temperature);
 }
 
 /* The k best. The heap's root is the worst of those kept; ids rise, so an equal one later loses. */
@@ -324,7 +297,7 @@ static uint32_t draw_from_heap(struct candidate *heap, uint32_t count,
     make_heap(heap, count, true);
     while (left > 0 && mass < mass_wanted) {
         struct candidate best = heap[0];
-        best.value = weight_of(best.value, logit_max, params->temperature);
+        best.value = logit_scan_weight(best.value, logit_max, params->temperature);
         if (left < count && (best.value < params->min_p || best.value == 0.0f)) {
             break;
         }
@@ -353,22 +326,9 @@ static uint32_t draw_from_all(const struct sample_args *args, uint32_t vocab_cou
 {
     const struct sampling_params *params = args->params;
     float *weights = args->logits;
-    float logit_max = args->logits[best];
-    double total = 0;
-    for (uint32_t i = 0; i < vocab_count; i++) {
-        float weight = weight_of(args->logits[i], logit_max, params->temperature);
-        weights[i] = weight < params->min_p ? 0.0f : weight;
-        total += weights[i];
-    }
-    double target = uniform * total;
-    double passed = 0;
-    for (uint32_t i = 0; i < vocab_count; i++) {
-        passed += weights[i];
-        if (target < passed) {
-            return i;
-        }
-    }
-    return best;
+    double total = logit_scan_weights(weights, args->logits, vocab_count, args->logits[best],
+                                      params->temperature, params->min_p);
+    return logit_scan_walk(weights, vocab_count, uniform * total, best);
 }
 
 static uint32_t draw(struct sampler *sampler, const struct sample_args *args, uint32_t best)
@@ -386,12 +346,12 @@ static uint32_t draw(struct sampler *sampler, const struct sample_args *args, ui
     if (top_k_on) {
         count = gather_best(sampler->candidates, args->logits, sampler->vocab_count, params->top_k);
         for (uint32_t i = 0; i < count; i++) {
-            total += weight_of(sampler->candidates[i].value, logit_max, params->temperature);
+            total +=
+                logit_scan_weight(sampler->candidates[i].value, logit_max, params->temperature);
         }
     } else {
-        for (uint32_t i = 0; i < sampler->vocab_count; i++) {
-            total += weight_of(args->logits[i], logit_max, params->temperature);
-        }
+        total = logit_scan_weights(NULL, args->logits, sampler->vocab_count, logit_max,
+                                   params->temperature, 0.0f);
         count = gather_nucleus(sampler->candidates, args, sampler->vocab_count, logit_max, total);
     }
     double mass_wanted = top_p_on ? params->top_p * total : INFINITY;
@@ -419,7 +379,7 @@ static float logprob_of(float logit, float logit_max, double log_total)
 static void score(const float *logits, uint32_t vocab_count, uint32_t token_id, uint32_t top_count,
                   struct sample *out)
 {
-    uint32_t best = argmax(logits, vocab_count);
+    uint32_t best = logit_scan_argmax(logits, vocab_count);
     float logit = logits[token_id];
     double others = 0; /* what all but the best weigh beside its 1 */
     out->rank = 1;
@@ -455,7 +415,7 @@ void sampler_score(struct sampler *sampler, const float *logits, uint32_t token_
     assert(token_id < sampler->vocab_count && top_count <= LIMIT_TOP_LOGPROBS);
     clear_sample(out);
     out->token_id = token_id;
-    out->failed = !logits_usable(logits, sampler->vocab_count);
+    out->failed = !logit_scan_usable(logits, sampler->vocab_count);
     if (!out->failed) {
         score(logits, sampler->vocab_count, token_id, top_count, out);
     }
@@ -467,7 +427,7 @@ void sampler_pick(struct sampler *sampler, const struct sample_args *args, struc
     assert(args->prompt_tokens <= args->token_count);
     assert(params->top_logprobs <= LIMIT_TOP_LOGPROBS);
     clear_sample(out);
-    out->failed = !logits_usable(args->logits, sampler->vocab_count);
+    out->failed = !logit_scan_usable(args->logits, sampler->vocab_count);
     if (out->failed) {
         return;
     }
@@ -477,7 +437,7 @@ void sampler_pick(struct sampler *sampler, const struct sample_args *args, struc
     apply_bias(args->logits, params, sampler->vocab_count);
     apply_penalties(sampler, args);
     ban_ends(sampler, args);
-    uint32_t best = argmax(args->logits, sampler->vocab_count);
+    uint32_t best = logit_scan_argmax(args->logits, sampler->vocab_count);
     out->failed = args->logits[best] == -INFINITY; /* everything was banned */
     if (out->failed) {
         return;

@@ -217,7 +217,7 @@ static enum tensor_use use_of(const struct binder *binder, const struct tensor_r
         return TENSOR_TABLE;
     }
     bool fine = row->values == EXTENT_FFN || row->values == EXTENT_EXPERT_FFN ||
-                row->values == EXTENT_SHARED_FFN || row->rows == EXTENT_VOCAB;
+                row->values == EXTENT_SHARED_FFN;
     return fine ? TENSOR_PRODUCT_FINE : TENSOR_PRODUCT;
 }
 

@@ -1,11 +1,11 @@
 /* bench_model.c - tokens a second of a whole engine, without HTTP, beside what the machine could do.
  *
- * Usage: bench_model [--deep] [--turns N] [MODEL ...] [-- SETTING ...]. MODEL is a GGUF file, a
+ * Usage: bench_model [--deep] [--turns N] [--only LOAD] [MODEL ...] [-- SETTING ...]. MODEL is a GGUF file, a
  * Hugging Face directory, or PRESET:TYPE, a synthetic model of published dimensions
  * (tests/support/synth_presets.c) that is written to a temporary file; SETTINGs are sluiced's own,
  * as --threads 1. Prints 'name value unit' lines: medians of several turns, each in turn with all
  * others, because what else the machine does comes and goes. --deep adds decoding behind a context
- * of 8192 tokens.
+ * of 8192 tokens; --only runs the loads whose names begin so.
  *
  * How decoding is timed: prompts are one token longer than whole KV blocks, and run once before.
  * So the prefix cache has all of them but that token, and each step of the timed run is one row a
@@ -42,8 +42,8 @@ struct load {
 /* Prefill as llama-bench's pp512, decoding as its tg128 and as llama-batched-bench with 16
  * sequences of 128 + 64 tokens. */
 static const struct load loads[] = {
-    {"prefill512", 1, 512, 1, false},   {"decode1", 1, 1, 128, false},
-    {"decode4", 4, 129, 64, false},     {"decode16", 16, 129, 64, false},
+    {"prefill512", 1, 512, 1, false},    {"decode1", 1, 1, 128, false},
+    {"decode4", 4, 129, 64, false},      {"decode16", 16, 129, 64, false},
     {"decode1.at8k", 1, 8193, 32, true},
 };
 
@@ -58,6 +58,7 @@ struct bench {
     struct ceilings ceilings;
     uint32_t turn_count;
     bool deep;
+    const char *only; /* the beginning of the names of loads wanted */
     uint32_t prompt_seed;
     double rates[LOAD_COUNT][TURNS_MAX];
 };
@@ -166,9 +167,8 @@ static void report_shares(const struct bench *bench, const char *name, const str
                           double rate)
 {
     const struct engine_plan *plan = &bench->plan;
-    double bytes =
-        (double)(plan->packed_bytes > 0 ? plan->packed_bytes : plan->weight_bytes) * rate /
-        load->request_count;
+    double bytes = (double)(plan->packed_bytes > 0 ? plan->packed_bytes : plan->weight_bytes) *
+                   rate / load->request_count;
     double ops = 2.0 * (double)engine_info(bench->engine)->parameter_count * rate;
     if (load->output_tokens > 1) {
         printf("%s.%s.weights %.1f GB/s\n", name, load->name, bytes * 1e-9);
@@ -179,10 +179,16 @@ static void report_shares(const struct bench *bench, const char *name, const str
     }
 }
 
+static bool is_wanted(const struct bench *bench, const struct load *load)
+{
+    return (bench->deep || !load->deep) &&
+           strncmp(load->name, bench->only, strlen(bench->only)) == 0;
+}
+
 static void report(const struct bench *bench, const char *name, bool dense)
 {
     for (uint32_t i = 0; i < LOAD_COUNT; i++) {
-        if (loads[i].deep && !bench->deep) {
+        if (!is_wanted(bench, &loads[i])) {
             continue;
         }
         double rate = median_of(bench->rates[i], bench->turn_count);
@@ -239,10 +245,9 @@ static char *no_environment(const char *name)
 
 static void open_engine(struct bench *bench, const char *path, char **settings, int setting_count)
 {
-    char *arguments[SETTINGS_MAX + 7] = {(char *)"sluiced",        (char *)"--model",
-                                         (char *)path,             (char *)"--max-model-len",
-                                         (char *)"16384",          (char *)"--max-num-seqs",
-                                         (char *)"16"};
+    char *arguments[SETTINGS_MAX + 7] = {
+        (char *)"sluiced", (char *)"--model",        (char *)path, (char *)"--max-model-len",
+        (char *)"16384",   (char *)"--max-num-seqs", (char *)"16"};
     struct error err = {0};
     bool deep = bench->deep;
     arguments[4] = (char *)(deep ? "16384" : "1024");
@@ -260,7 +265,7 @@ static void bench_one(struct bench *bench, const char *name, char **settings, in
     open_engine(bench, made ? path : name, settings, setting_count);
     for (uint32_t turn = 0; turn < bench->turn_count; turn++) {
         for (uint32_t i = 0; i < LOAD_COUNT; i++) {
-            if (!loads[i].deep || bench->deep) {
+            if (is_wanted(bench, &loads[i])) {
                 bench->rates[i][turn] = rate_of(bench, &loads[i]);
             }
         }
@@ -275,18 +280,20 @@ static void bench_one(struct bench *bench, const char *name, char **settings, in
 
 int main(int argument_count, char **arguments)
 {
-    static const char *const STANDARD[] = {"qwen2.5-0.5b:q4_0", "qwen2.5-0.5b:q8_0",
-                                           "qwen2.5-0.5b:q4_K", "qwen2.5-0.5b:f16",
-                                           "llama-3.2-1b:q4_0", "llama-3.2-1b:q8_0",
-                                           "olmoe-1b-7b:q4_0"};
+    static const char *const STANDARD[] = {
+        "qwen2.5-0.5b:q4_0", "qwen2.5-0.5b:q8_0", "qwen2.5-0.5b:q4_K", "qwen2.5-0.5b:f16",
+        "llama-3.2-1b:q4_0", "llama-3.2-1b:q8_0", "olmoe-1b-7b:q4_0"};
     static struct bench bench;
     const char *models[16];
     uint32_t model_count = 0;
     int i = 1;
     bench.turn_count = 3;
+    bench.only = "";
     for (; i < argument_count && strcmp(arguments[i], "--") != 0; i++) {
         if (strcmp(arguments[i], "--deep") == 0) {
             bench.deep = true;
+        } else if (strcmp(arguments[i], "--only") == 0 && i + 1 < argument_count) {
+            bench.only = arguments[++i];
         } else if (strcmp(arguments[i], "--turns") == 0 && i + 1 < argument_count) {
             long turns = strtol(arguments[++i], NULL, 10);
             bench.turn_count = turns < 1 ? 1 : turns > TURNS_MAX ? TURNS_MAX : (uint32_t)turns;

@@ -57,9 +57,10 @@ static const char *const rope_names[] = {"plain", "linear", "yarn", "llama3"};
 
 static void print_usage(void)
 {
-    fprintf(stderr, "usage: tool_synth_gguf OUT [--preset NAME] [options]\n"
-                    "  --preset        micro, tiny, tiny-moe, qwen2.5-0.5b, qwen3-0.6b, "
-                    "llama-3.2-1b,\n                  qwen1.5-moe-a2.7b, olmoe-1b-7b or qwen3-30b-a3b\n");
+    fprintf(stderr,
+            "usage: tool_synth_gguf OUT [--preset NAME] [options]\n"
+            "  --preset        micro, tiny, tiny-moe, qwen2.5-0.5b, qwen3-0.6b, "
+            "llama-3.2-1b,\n                  qwen1.5-moe-a2.7b, olmoe-1b-7b or qwen3-30b-a3b\n");
     for (size_t i = 0; i < sizeof option_table / sizeof option_table[0]; i++) {
         const char *help = option_table[i].help;
         fprintf(stderr, "  %-15s %s\n", option_table[i].flag, help != NULL ? help : "a number");

@@ -334,8 +334,39 @@ INLINE void store_half(const struct cpu_panel_dot *args, uint32_t row, uint32_t 
     _mm512_mask_storeu_ps(args->out + place, mask, value);
 }
 
+/* Whole panels without masks: a masked store costs several whole ones. */
+static void store_whole(const struct cpu_panel_dot *args)
+{
+    __m512 bias_a = _mm512_setzero_ps();
+    __m512 bias_b = _mm512_setzero_ps();
+    if (args->bias != NULL) {
+        bias_a = _mm512_loadu_ps(args->bias);
+        bias_b = _mm512_loadu_ps(args->bias + HALF);
+    }
+    for (uint32_t row = 0; row < args->row_count; row++) {
+        const float *sums = args->sums + (size_t)row * PANEL_ROWS;
+        size_t place = row * args->out_stride;
+        __m512 a = _mm512_load_ps(sums);
+        __m512 b = _mm512_load_ps(sums + HALF);
+        if (args->bias != NULL) {
+            a = _mm512_add_ps(a, bias_a);
+            b = _mm512_add_ps(b, bias_b);
+        }
+        if (args->residual != NULL) {
+            a = _mm512_add_ps(a, _mm512_loadu_ps(args->residual + place));
+            b = _mm512_add_ps(b, _mm512_loadu_ps(args->residual + place + HALF));
+        }
+        _mm512_storeu_ps(args->out + place, a);
+        _mm512_storeu_ps(args->out + place + HALF, b);
+    }
+}
+
 static void store(const struct cpu_panel_dot *args)
 {
+    if (args->column_count == PANEL_ROWS) {
+        store_whole(args);
+        return;
+    }
     uint32_t mask = (uint32_t)((UINT64_C(1) << args->column_count) - 1);
     for (uint32_t row = 0; row < args->row_count; row++) {
         store_half(args, row, 0, (__mmask16)mask);
