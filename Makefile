@@ -52,7 +52,7 @@ PACKAGES       := $(BUILD_PACKAGES) $(call wanted_by,run tests test bench check 
 
 all: $(OUT)/sluiced $(OUT)/sluice-bench
 lib: $(LIBRARY)
-tests: $(TESTS) $(TOOLS)
+tests: $(TESTS) $(TOOLS) $(BENCHES)
 
 # The packages are Debian's; elsewhere, install what the lists above name.
 install-packages:

@@ -254,7 +254,7 @@ static void open_engine(struct bench *bench, const char *path, char **settings, 
     memcpy(arguments + 7, settings, (size_t)setting_count * sizeof *settings);
     require(config_load(&bench->config, setting_count + 7, arguments, no_environment, &err), &err);
     require(engine_plan(&bench->config, &bench->plan, &err), &err);
-    require(engine_open(&bench->engine, &bench->config, &err), &err);
+    require(engine_open(&bench->engine, &bench->config, NULL, &err), &err);
 }
 
 static void bench_one(struct bench *bench, const char *name, char **settings, int setting_count)
