@@ -258,6 +258,7 @@ static void fill_info(struct engine *engine)
     info->tool_template = engine->tool_template;
     info->parameter_count = engine->model.parameter_count;
     info->weight_bytes = engine->model.weight_bytes;
+    info->expert_count = engine->model.params.expert_count;
     info->vocab_count = served_vocab_count(engine);
     info->context_tokens = engine->plan.totals.context_tokens;
     info->block_tokens = engine->plan.totals.block_tokens;

@@ -30,6 +30,7 @@ struct engine_info {
     uint64_t tool_template_bytes;
     const char *isa_name;
     uint64_t parameter_count;
+    uint32_t expert_count; /* of a layer; 0: every token uses all weights */
     uint64_t weight_bytes;
     struct sampling_defaults sampling; /* neutral with generation-config none */
     uint32_t vocab_count;

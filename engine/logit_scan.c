@@ -1,5 +1,6 @@
 /* logit_scan.c - four values a step in the compiler's generic vectors, which every processor has,
- * with four steps in flight where one waits for the last. Sums run in blocks, so that a walk need add up one block only value by value.
+ * with four steps in flight where one waits for the last. Sums run in blocks, so that a walk need
+ * add up one block only value by value.
  * The exponential: 2^n times a polynomial over half of ln 2 to either side (the constants of
  * Moshier's Cephes). SPDX-License-Identifier: Apache-2.0 */
 #include "engine/logit_scan.h"

@@ -162,21 +162,15 @@ static double median_of(const double *values, uint32_t count)
     return count % 2 == 1 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
 }
 
-/* The weights of a dense model are read once a step. */
-static void report_shares(const struct bench *bench, const char *name, const struct load *load,
-                          double rate)
+/* A dense model's weights are read once a step. */
+static void report_bandwidth(const struct bench *bench, const char *name, const struct load *load,
+                             double rate)
 {
     const struct engine_plan *plan = &bench->plan;
     double bytes = (double)(plan->packed_bytes > 0 ? plan->packed_bytes : plan->weight_bytes) *
                    rate / load->request_count;
-    double ops = 2.0 * (double)engine_info(bench->engine)->parameter_count * rate;
-    if (load->output_tokens > 1) {
-        printf("%s.%s.weights %.1f GB/s\n", name, load->name, bytes * 1e-9);
-        printf("%s.%s.of_read %.0f %%\n", name, load->name, 100 * bytes / bench->ceilings.read);
-    }
-    if (plan->packed_bytes > 0 && bench->ceilings.dot > 0) {
-        printf("%s.%s.of_dot %.0f %%\n", name, load->name, 100 * ops / bench->ceilings.dot);
-    }
+    printf("%s.%s.weights %.1f GB/s\n", name, load->name, bytes * 1e-9);
+    printf("%s.%s.of_read %.0f %%\n", name, load->name, 100 * bytes / bench->ceilings.read);
 }
 
 static bool is_wanted(const struct bench *bench, const struct load *load)
@@ -185,7 +179,7 @@ static bool is_wanted(const struct bench *bench, const struct load *load)
            strncmp(load->name, bench->only, strlen(bench->only)) == 0;
 }
 
-static void report(const struct bench *bench, const char *name, bool dense)
+static void report(const struct bench *bench, const char *name)
 {
     for (uint32_t i = 0; i < LOAD_COUNT; i++) {
         if (!is_wanted(bench, &loads[i])) {
@@ -193,8 +187,8 @@ static void report(const struct bench *bench, const char *name, bool dense)
         }
         double rate = median_of(bench->rates[i], bench->turn_count);
         printf("%s.%s %.1f tokens/s\n", name, loads[i].name, rate);
-        if (dense) {
-            report_shares(bench, name, &loads[i], rate);
+        if (loads[i].output_tokens > 1 && engine_info(bench->engine)->expert_count == 0) {
+            report_bandwidth(bench, name, &loads[i], rate);
         }
     }
     fflush(stdout);
@@ -253,6 +247,12 @@ static void open_engine(struct bench *bench, const char *path, char **settings, 
     arguments[4] = (char *)(deep ? "16384" : "1024");
     memcpy(arguments + 7, settings, (size_t)setting_count * sizeof *settings);
     require(config_load(&bench->config, setting_count + 7, arguments, no_environment, &err), &err);
+    if (bench->ceilings.thread_count == 0) {
+        uint64_t threads = bench->config.threads;
+        threads = threads > 0 ? threads : (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+        bench->ceilings = ceilings_measure((uint32_t)threads);
+        ceilings_print(&bench->ceilings);
+    }
     require(engine_plan(&bench->config, &bench->plan, &err), &err);
     require(engine_open(&bench->engine, &bench->config, NULL, &err), &err);
 }
@@ -270,7 +270,7 @@ static void bench_one(struct bench *bench, const char *name, char **settings, in
             }
         }
     }
-    report(bench, base != NULL ? base + 1 : name, strstr(name, "moe") == NULL);
+    report(bench, base != NULL ? base + 1 : name);
     engine_close(bench->engine);
     config_release(&bench->config);
     if (made) {
@@ -312,8 +312,6 @@ int main(int argument_count, char **arguments)
         memcpy(models, STANDARD, sizeof STANDARD);
     }
     log_init(LOG_TEXT, LOG_ERROR);
-    bench.ceilings = ceilings_measure((uint32_t)sysconf(_SC_NPROCESSORS_ONLN));
-    ceilings_print(&bench.ceilings);
     for (uint32_t m = 0; m < model_count; m++) {
         bench_one(&bench, models[m], arguments + first_setting, setting_count);
     }
