@@ -13,7 +13,7 @@
 #include <assert.h>
 #include <math.h>
 
-#define IDLE_WAIT_US 500000u /* only a lower bound on how often an idle loop turns */
+#define STUCK_WAIT_US 500000u /* requests live, none can run: a time of theirs may pass */
 
 enum {
     FAILED_STEPS_MAX = 3 /* in a row, before the engine no longer counts as healthy */
@@ -399,7 +399,9 @@ void *engine_loop_run(void *context)
         if (!step(engine)) {
             engine_loop_free_retired(engine);
             atomic_store_explicit(&engine->step_begun_us, 0, memory_order_relaxed);
-            mailbox_wait(engine->mailbox, IDLE_WAIT_US);
+            /* Without requests nothing can come but a message: an idle engine wakes for nothing. */
+            mailbox_wait(engine->mailbox,
+                         engine->live == NULL ? MAILBOX_NO_TIMEOUT : STUCK_WAIT_US);
         }
     }
     cancel_everything(engine);

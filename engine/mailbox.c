@@ -108,11 +108,13 @@ struct submission *mailbox_take(struct mailbox *mailbox)
 
 void mailbox_wait(struct mailbox *mailbox, uint64_t timeout_us)
 {
-    struct timespec deadline = clock_deadline(timeout_us);
+    bool endless = timeout_us == MAILBOX_NO_TIMEOUT;
+    struct timespec deadline = clock_deadline(endless ? 0 : timeout_us);
     pthread_mutex_lock(&mailbox->lock);
     int result = 0;
     while (mailbox->message_count == 0 && !mailbox->woken && result == 0) {
-        result = pthread_cond_timedwait(&mailbox->arrived, &mailbox->lock, &deadline);
+        result = endless ? pthread_cond_wait(&mailbox->arrived, &mailbox->lock)
+                         : pthread_cond_timedwait(&mailbox->arrived, &mailbox->lock, &deadline);
     }
     mailbox->woken = false;
     pthread_mutex_unlock(&mailbox->lock);

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define MAILBOX_NO_TIMEOUT UINT64_MAX
+
 struct mailbox;
 struct submission; /* engine.c's: one accepted generate_params with its reply and token room */
 
@@ -29,7 +31,8 @@ void mailbox_refuse(struct mailbox *mailbox);
 /* Engine thread: the next submission or NULL; never waits. */
 struct submission *mailbox_take(struct mailbox *mailbox);
 
-/* Engine thread: sleeps until something is pushed or woken, or for timeout_us. */
+/* Engine thread: sleeps until something is pushed or woken, or for timeout_us; with
+ * MAILBOX_NO_TIMEOUT for as long as it takes. */
 void mailbox_wait(struct mailbox *mailbox, uint64_t timeout_us);
 
 #endif

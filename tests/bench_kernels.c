@@ -9,6 +9,7 @@
 #include "tests/support/ceilings.h"
 #include "tests/support/kernel_rig.h"
 
+#include "kernels/cpu/threads.h"
 #include "kernels/quant.h"
 
 #include <math.h>
@@ -328,6 +329,41 @@ static void bench_rows(const struct bench *bench, uint32_t dim, uint32_t row_cou
     kernel_rig_free(out);
 }
 
+static void no_item(void *context, uint32_t item, uint32_t worker)
+{
+    (void)context;
+    (void)item;
+    (void)worker;
+}
+
+struct pool_call {
+    struct threads *pool;
+    uint32_t item_count;
+};
+
+static void call_pool(struct backend *be, const void *args)
+{
+    const struct pool_call *call = args;
+    (void)be;
+    threads_parallel_for(call->pool, call->item_count, no_item, NULL);
+}
+
+/* What an op pays for being shared out: calls in a row, of an empty item a thread. */
+static void bench_sharing(const struct bench *bench)
+{
+    struct pool_call call = {.item_count = bench->thread_count};
+    struct error err = {0};
+    if (!is_wanted(bench, "threads.empty_call")) {
+        return;
+    }
+    if (threads_open(&call.pool, bench->thread_count, &err) != OK) {
+        fprintf(stderr, "%s\n", err.message);
+        exit(1);
+    }
+    printf("threads.empty_call %.0f ns\n", time_of(bench, call_pool, &call) * 1e9);
+    threads_close(call.pool);
+}
+
 static void bench_all(const struct bench *bench)
 {
     static const struct attention_shape QWEN = {"14of2x64", 14, 2, 64, 0};
@@ -365,6 +401,7 @@ static void bench_all(const struct bench *bench)
         bench_matmul(bench, DTYPE_Q4_0, INPUTS[i], 896, 151936, 1);
         bench_matmul(bench, DTYPE_Q4_0, INPUTS[i], 896, 151936, 16);
     }
+    bench_sharing(bench);
     bench_attention(bench, &QWEN, DTYPE_F16, 1, 1, 8192);
     bench_attention(bench, &QWEN, DTYPE_F16, 16, 1, 4096);
     bench_attention(bench, &LLAMA, DTYPE_F16, 16, 1, 4096);

@@ -5,6 +5,7 @@
 #include "engine/sampler.h"
 #include "tests/support/engine_rig.h"
 #include "tests/support/synth_model.h"
+#include "tests/support/thread_switches.h"
 
 #include <math.h>
 
@@ -34,6 +35,20 @@ static void a_request_streams_its_tokens_and_then_its_finish(void **state)
     assert_int_equal(stats->success_length, 1);
     assert_int_equal(stats->time_to_first_token_us.buckets[STATS_BUCKETS], 0);
     assert_int_equal(stats->steps, 16);
+    engine_rig_close(&rig);
+}
+
+static void an_idle_engine_wakes_for_nothing(void **state)
+{
+    (void)state;
+    struct engine_rig rig;
+    engine_rig_open(&rig, FLAGS("--threads", "2"));
+    engine_rig_prompt(prompt, 40, 1);
+    struct generate_params params = engine_rig_params(prompt, 40, 4);
+    engine_rig_answer(&rig, &params, answers);
+    assert_true(thread_switches_stay("engine", 1, 500));
+    assert_true(thread_switches_stay("worker", 1, 0));
+    engine_rig_answer(&rig, &params, answers); /* and wakes for what there is */
     engine_rig_close(&rig);
 }
 
@@ -576,6 +591,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_streams_its_tokens_and_then_its_finish),
+        cmocka_unit_test(an_idle_engine_wakes_for_nothing),
         cmocka_unit_test(facts_and_plan_describe_what_is_served),
         cmocka_unit_test(what_cannot_be_opened_says_why_and_leaves_nothing),
         cmocka_unit_test(the_pool_limits_the_context),

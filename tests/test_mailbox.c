@@ -118,7 +118,7 @@ static void many_threads_push_and_nothing_is_lost_or_reordered(void **state)
     for (uint32_t taken = 0; taken < PUSHERS * PUSHES_EACH;) {
         struct submission *submission = mailbox_take(mailbox);
         if (submission == NULL) {
-            mailbox_wait(mailbox, UINT64_C(60000000));
+            mailbox_wait(mailbox, MAILBOX_NO_TIMEOUT);
             continue;
         }
         uintptr_t number = (uintptr_t)submission - 1;

@@ -4,6 +4,7 @@
 
 #include "configs/limits.h"
 #include "kernels/cpu/threads.h"
+#include "tests/support/thread_switches.h"
 
 #include <dirent.h>
 #include <stdatomic.h>
@@ -153,6 +154,15 @@ static void workers_of_an_idle_pool_end_up_asleep(void **state)
     threads_close(pool);
 }
 
+static void an_idle_pool_wakes_nobody(void **state)
+{
+    struct threads *pool = open_pool(4);
+    (void)state;
+    check_run(pool, 100);
+    assert_true(thread_switches_stay("worker", 3, 500));
+    threads_close(pool);
+}
+
 static void pool_without_threads_is_refused(void **state)
 {
     struct threads *pool = NULL;
@@ -171,6 +181,7 @@ int main(void)
         cmocka_unit_test(sleeping_workers_wake_for_the_next_call),
         cmocka_unit_test(two_items_run_side_by_side),
         cmocka_unit_test(workers_of_an_idle_pool_end_up_asleep),
+        cmocka_unit_test(an_idle_pool_wakes_nobody),
         cmocka_unit_test(pool_without_threads_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,8 @@
 #include "kernels/cpu/threads.h"
 
 #include <math.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +20,7 @@ enum {
     TURNS = 7,
     STREAM_BYTES = 192 << 20, /* well beyond the last-level cache */
     STREAM_ITEMS = 384,
+    ROUND_TRIPS = 20000,
     AHEAD_WORDS = 2048, /* without prefetching ahead, a core reads half of what it could */
 };
 
@@ -101,6 +104,35 @@ static double measure_rounds(struct threads *pool, threads_fn probe)
     return (double)item_count * (1 << 20) / best;
 }
 
+/* Two items that hand a word to and fro: 0 is for the one, 1 for the other. */
+static void pass_item(void *context, uint32_t item, uint32_t worker)
+{
+    atomic_uint *word = context;
+    (void)worker;
+    for (int i = 0; i < ROUND_TRIPS; i++) {
+        for (int looks = 1; atomic_load_explicit(word, memory_order_acquire) != item; looks++) {
+            if (looks % 1024 == 0) {
+                sched_yield(); /* both may be on one core */
+            }
+        }
+        atomic_store_explicit(word, 1 - item, memory_order_release);
+    }
+}
+
+static double measure_round_trip(struct threads *pool)
+{
+    static _Alignas(64) atomic_uint word;
+    double best = INFINITY;
+    for (int turn = 0; turn < TURNS; turn++) {
+        atomic_store(&word, 0);
+        double start = now_of(pool);
+        threads_parallel_for(pool, 2, pass_item, &word);
+        double spent = now_of(pool) - start;
+        best = spent < best ? spent : best;
+    }
+    return best / ROUND_TRIPS;
+}
+
 static struct threads *open_threads(uint32_t thread_count)
 {
     struct threads *pool = NULL;
@@ -120,6 +152,9 @@ struct ceilings ceilings_measure(uint32_t thread_count)
     threads_close(pool);
     pool = open_threads(thread_count);
     ceilings.read = measure_bandwidth(pool);
+    if (thread_count > 1) {
+        ceilings.round_trip = measure_round_trip(pool);
+    }
     if (strcmp(backend_isa_name(ISA_AUTO), "avx512") == 0) {
         ceilings.fma = measure_rounds(pool, multiply_item) * FMA_PROBE_FLOPS;
     }
@@ -134,6 +169,9 @@ void ceilings_print(const struct ceilings *ceilings)
 {
     printf("ceiling.read_of_one %.1f GB/s\n", ceilings->read_of_one * 1e-9);
     printf("ceiling.read %.1f GB/s\n", ceilings->read * 1e-9);
+    if (ceilings->round_trip > 0) {
+        printf("ceiling.round_trip %.0f ns\n", ceilings->round_trip * 1e9);
+    }
     if (ceilings->fma > 0) {
         printf("ceiling.fma %.1f GFLOP/s\n", ceilings->fma * 1e-9);
     }

@@ -5,11 +5,13 @@
 
 #include <stdint.h>
 
-/* All a second, the best of several turns; 0 where the processor has no such instruction. */
+/* All but round_trip a second, the best of several turns; 0 where the processor has no such
+ * instruction. */
 struct ceilings {
     uint32_t thread_count;
     double read_of_one; /* bytes read from memory by one thread */
     double read;        /* by all */
+    double round_trip;  /* seconds for a word to go to another core and back; 0 of one thread */
     double fma;         /* float operations of 512-bit FMAs; an FMA counts as two */
     double dot;         /* operations of vpdpbusd: bytes multiplied and added */
 };
