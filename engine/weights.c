@@ -206,9 +206,11 @@ static enum status check_type(const struct binder *binder, const struct slot *sl
     return OK;
 }
 
-/* Products by head read weights as they are stored. The inputs of ffn_down, products of two activations, have the widest range of a layer; and what
- * the vocabulary's matrix loses goes straight into the logits. */
-static enum tensor_use use_of(const struct binder *binder, const struct tensor_row *row)
+/* Products by head read weights as they are stored. Keys, values and what attention gives are small
+ * products that all later tokens depend on: on the demo models their inputs, in 16 bits, save a third
+ * of what 8 bits cost in accuracy, at a twentieth of a model's products. */
+static enum tensor_use use_of(const struct binder *binder, const struct tensor_row *row,
+                              uint32_t part)
 {
     bool embedding = row == &tensor_table_model[0];
     bool tied = gguf_find_tensor(binder->file, "output.weight") == NULL;
@@ -216,8 +218,8 @@ static enum tensor_use use_of(const struct binder *binder, const struct tensor_r
     if ((embedding && !tied) || row->rows == EXTENT_CONTEXT || by_head) {
         return TENSOR_TABLE;
     }
-    bool fine = row->values == EXTENT_FFN || row->values == EXTENT_EXPERT_FFN ||
-                row->values == EXTENT_SHARED_FFN;
+    enum extent rows = part_count(row) > 0 ? row->parts[part].extent : row->rows;
+    bool fine = rows == EXTENT_KV || row->values == EXTENT_ATTENDED;
     return fine ? TENSOR_PRODUCT_FINE : TENSOR_PRODUCT;
 }
 
@@ -232,7 +234,7 @@ static struct tensor cut_piece(const struct binder *binder, const struct slot *s
     uint64_t length = length_of(binder, slot, i);
     struct tensor piece = found->tensor;
     piece.data = (const uint8_t *)found->tensor.data + *offset;
-    piece.use = use_of(binder, row);
+    piece.use = use_of(binder, row, i);
     piece.dim_count = vector ? 1 : 2;
     piece.shape[0] = length;
     piece.shape[1] = vector ? 0 : row_values;

@@ -30,7 +30,7 @@ enum isa {
 
 /* How the inputs of products with quantised weights are represented. */
 enum precision {
-    PRECISION_AUTO, /* 16 bits for TENSOR_PRODUCT_FINE (ffn_down), 8 for the others */
+    PRECISION_AUTO, /* 16 bits for TENSOR_PRODUCT_FINE, 8 for the others */
     PRECISION_F32,  /* as they are; weights are used where they lie */
     PRECISION_A16,  /* integers of 16 bits and a scale for every 32 values */
     PRECISION_A8,   /* integers of 8 bits alike */

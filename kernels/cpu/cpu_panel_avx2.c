@@ -313,10 +313,10 @@ static void quantize_group(uint8_t *block, const float *in, const struct cpu_pan
     if (!(largest <= 0x1.fffffep127f)) {
         scale = __builtin_nanf("");
     } else if (largest >= 0x1p-100f) {
-        __m256 inverse = _mm256_set1_ps(args->limit / largest);
-        scale = largest / args->limit;
+        float inverse;
+        scale = cpu_panel_scale(largest, args->limit, &inverse);
         for (int i = 0; i < 4; i++) {
-            codes[i] = _mm256_cvtps_epi32(_mm256_mul_ps(x[i], inverse));
+            codes[i] = _mm256_cvtps_epi32(_mm256_mul_ps(x[i], _mm256_set1_ps(inverse)));
         }
     }
     store_codes(block, codes[0], codes[1]);

@@ -43,8 +43,8 @@ static void quantize_group(uint8_t *block, const float *in, const struct cpu_pan
     if (!(largest <= 0x1.fffffep127f)) {
         tail.scale = NAN;
     } else if (largest >= 0x1p-100f) {
-        float inverse = args->limit / largest;
-        tail.scale = largest / args->limit;
+        float inverse;
+        tail.scale = cpu_panel_scale(largest, args->limit, &inverse);
         for (uint32_t k = 0; k < PANEL_GROUP; k++) {
             int32_t code = (int32_t)rintf(in[k] * inverse);
             codes[wide_place(k)] = (int16_t)code;
