@@ -85,7 +85,7 @@ static const struct option options[] = {
     CHOICE("isa", isa, "auto", "auto|scalar|avx2|avx512", "highest instruction set to use"),
     CHOICE("activation-precision", activation_precision, "auto", "auto|f32|a16|a8",
            "activations that meet quantised weights: integers of 16 or 8 bits, or f32 as they are; "
-           "auto: 16 bits for ffn_down, 8 elsewhere"),
+           "auto: 16 bits for keys, values and what attention gives, 8 elsewhere"),
     COUNT("max-num-seqs", max_num_seqs, "parallel", "-np", "64", 1, LIMIT_SPANS,
           "requests that run at once"),
     COUNT("max-num-batched-tokens", max_num_batched_tokens, "batch-size", "-b", "512", 1, 65536,
